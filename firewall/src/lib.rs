@@ -1,0 +1,1 @@
+//! Stateful firewall and NAPT on packets in place, sans-IO.
