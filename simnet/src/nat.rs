@@ -53,7 +53,7 @@ impl Nat {
             public,
             mapping: Mapping::EndpointIndependent,
             filtering: Filtering::AddressAndPort,
-            lifetime: Duration::from_mins(2),
+            lifetime: Duration::from_secs(120),
             preserve_ports: false,
             next_port: 40_000,
             by_inner: HashMap::new(),
