@@ -1,1 +1,24 @@
-//! PPP: LCP, PAP, CHAP, MS-CHAPv2, IPCP and IPV6CP over one RFC 1661 automaton, sans-IO.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod auth;
+mod config;
+mod error;
+mod event;
+mod frame;
+mod fsm;
+mod ipcp;
+mod ipv6cp;
+mod lcp;
+mod link;
+mod negotiate;
+pub mod wire;
+
+pub use auth::{AuthMethod, AuthRequest, Claim, Proof, mschapv2};
+pub use config::{Config, Credentials, Password, Role};
+pub use error::{ConfigError, Error};
+pub use event::{Assignment, CloseReason, Event, Received, Verdict};
+pub use frame::{MAX_HEADER, NetworkProtocol};
+pub use fsm::{Action, Event as AutomatonEvent, State, transition};
+pub use link::Link;
+pub use rand_core;
