@@ -1,1 +1,32 @@
-//! ESP (RFC 4303) security associations on a buffer and a range: transport, tunnel, UDP encapsulation, batches.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod cipher;
+mod config;
+mod error;
+mod inbound;
+mod integrity;
+mod lifetime;
+mod outbound;
+mod replay;
+mod sadb;
+mod suite;
+
+pub use config::SaConfig;
+pub use error::{OpenError, SaError, SealError};
+pub use inbound::{InboundSa, Opened};
+pub use lifetime::Lifetime;
+pub use outbound::{OutboundSa, Overhead};
+pub use rand_core;
+pub use sadb::{Event, Found, OutboundId, Sadb, Stats};
+pub use suite::{Cipher, Integrity, Suite};
+
+/// SPI and sequence number (RFC 4303 section 2).
+pub const HEADER: usize = 8;
+/// Bytes before a payload at most: header and IV.
+pub const MAX_HEAD: usize = HEADER + 16;
+/// Bytes behind a payload at most: padding, trailer and ICV.
+pub const MAX_TAIL: usize = 15 + 2 + 32;
+
+/// IPv6's "no next header": a dummy packet (RFC 4303 section 2.6).
+const NO_NEXT_HEADER: u8 = 59;

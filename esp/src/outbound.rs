@@ -1,0 +1,222 @@
+use crate::cipher::Engine;
+use crate::integrity::Hasher;
+use crate::lifetime::{Expiry, Usage};
+use crate::{HEADER, SaConfig, SaError, SealError, Suite};
+use chacha20::ChaCha12Rng;
+use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
+use std::ops::Range;
+use std::time::Instant;
+
+/// The sending end of an SA.
+pub struct OutboundSa {
+    spi: u32,
+    suite: Suite,
+    esn: bool,
+    engine: Engine,
+    hasher: Option<Hasher>,
+    /// Sequence number of the last packet.
+    sequence: u64,
+    ivs: ChaCha12Rng,
+    usage: Usage,
+}
+
+/// Bytes that sealing needs around a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overhead {
+    /// In front: header and IV.
+    pub head: usize,
+    /// Behind, at most: padding, trailer and ICV.
+    pub tail: usize,
+}
+
+impl std::fmt::Debug for OutboundSa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutboundSa")
+            .field("spi", &format_args!("{:08x}", self.spi))
+            .field("suite", &self.suite)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OutboundSa {
+    /// An SA that has sent nothing. IVs come from a generator of its own, seeded from `rng`.
+    ///
+    /// # Errors
+    /// What of `config` cannot be.
+    pub fn new(now: Instant, config: &SaConfig, rng: &mut dyn CryptoRng) -> Result<Self, SaError> {
+        config.check()?;
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let hasher = config
+            .suite
+            .integrity()
+            .map(|i| Hasher::new(i, config.integrity_key()));
+        Ok(Self {
+            spi: config.spi,
+            suite: config.suite,
+            esn: config.esn,
+            engine: Engine::new(config.suite.cipher(), config.encryption_key())?,
+            hasher: hasher.transpose()?,
+            sequence: 0,
+            ivs: ChaCha12Rng::from_seed(seed),
+            usage: Usage::new(now, config.lifetime),
+        })
+    }
+
+    /// The SPI that its packets carry.
+    #[must_use]
+    pub fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// Bytes that [`seal`](Self::seal) needs around a payload.
+    #[must_use]
+    pub fn overhead(&self) -> Overhead {
+        let cipher = self.suite.cipher();
+        Overhead {
+            head: HEADER + cipher.iv_length(),
+            tail: cipher.alignment() - 1 + 2 + self.suite.icv_length(),
+        }
+    }
+
+    /// Makes an ESP packet of the payload at `payload` in `buf`, in place; gives where it lies.
+    /// `next_header` is the IP protocol of the payload: 17 for UDP in transport mode, 4 for a
+    /// whole IPv4 packet in tunnel mode.
+    ///
+    /// # Errors
+    /// Why not. Nothing has changed, and no sequence number is used up.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+        payload: Range<usize>,
+        next_header: u8,
+    ) -> Result<Range<usize>, SealError> {
+        let sequence = self.next_sequence(now)?;
+        let packet = self.layout(buf.len(), &payload)?;
+        let whole = buf.get_mut(packet.clone()).ok_or(SealError::NoRoom)?;
+        let (head, rest) = whole.split_at_mut(HEADER + self.suite.cipher().iv_length());
+        let (text, icv) = rest.split_at_mut(rest.len() - self.suite.icv_length());
+        let (header, iv) = head.split_at_mut(HEADER);
+        if let Some((spi, low)) = header.split_first_chunk_mut::<4>() {
+            *spi = self.spi.to_be_bytes();
+            low.copy_from_slice(&low32(sequence).to_be_bytes());
+        }
+        pad(text, payload.len(), next_header);
+        let esn_high = self.esn.then(|| low32(sequence >> 32));
+        if self.suite.cipher().is_aead() {
+            // Unique is all that GCM asks of an IV, and a counter is (RFC 4106 section 3.1).
+            iv.copy_from_slice(&sequence.to_be_bytes());
+            let aad = Aad::new(self.spi, sequence, self.esn);
+            let tag = self.engine.gcm_seal(iv, aad.bytes(), text);
+            icv.copy_from_slice(&tag.ok_or(SealError::TooLong)?);
+        } else {
+            self.ivs.fill_bytes(iv);
+            self.engine.encrypt(iv, text);
+        }
+        if let Some(hasher) = &self.hasher
+            && let Some(whole) = buf.get_mut(packet.clone())
+        {
+            let signed = whole.len() - self.suite.icv_length();
+            let (signed, icv) = whole.split_at_mut(signed);
+            hasher.sign(signed, esn_high, icv);
+        }
+        self.sequence = sequence;
+        self.usage.add(packet.len());
+        Ok(packet)
+    }
+
+    fn next_sequence(&self, now: Instant) -> Result<u64, SealError> {
+        if self.usage.is_over(now) {
+            return Err(SealError::Expired);
+        }
+        let last = if self.esn {
+            u64::MAX
+        } else {
+            u64::from(u32::MAX)
+        };
+        if self.sequence >= last {
+            return Err(SealError::SequenceExhausted);
+        }
+        Ok(self.sequence + 1)
+    }
+
+    /// Where the packet around `payload` will lie in a buffer of `room` bytes.
+    fn layout(&self, room: usize, payload: &Range<usize>) -> Result<Range<usize>, SealError> {
+        let cipher = self.suite.cipher();
+        let start = payload.start.checked_sub(HEADER + cipher.iv_length());
+        let start = start.ok_or(SealError::NoRoom)?;
+        let length = payload
+            .end
+            .checked_sub(payload.start)
+            .ok_or(SealError::NoRoom)?;
+        let text = (length + 2).next_multiple_of(cipher.alignment());
+        let end = payload.start + text + self.suite.icv_length();
+        if end > room {
+            return Err(SealError::NoRoom);
+        }
+        if end - start > usize::from(u16::MAX) {
+            return Err(SealError::TooLong);
+        }
+        Ok(start..end)
+    }
+
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    pub(crate) fn report(&mut self, now: Instant) -> Option<Expiry> {
+        let exhausted = !self.esn && self.sequence >= u64::from(u32::MAX) - 1;
+        self.usage.report(now).or(exhausted.then_some(Expiry::Hard))
+    }
+}
+
+/// Padding 1, 2, 3 ..., its length and the next header (RFC 4303 section 2.4).
+fn pad(text: &mut [u8], payload: usize, next_header: u8) {
+    let Some(behind) = text.get_mut(payload..) else {
+        return;
+    };
+    let padding = u8::try_from(behind.len() - 2).unwrap_or(u8::MAX);
+    for (byte, value) in behind.iter_mut().zip(1..=padding) {
+        *byte = value;
+    }
+    if let Some(trailer) = behind.last_chunk_mut::<2>() {
+        *trailer = [padding, next_header];
+    }
+}
+
+/// What AES-GCM authenticates besides the text (RFC 4106 section 5).
+pub(crate) struct Aad {
+    bytes: [u8; 12],
+    length: usize,
+}
+
+impl Aad {
+    pub(crate) fn new(spi: u32, sequence: u64, esn: bool) -> Self {
+        let mut bytes = [0; 12];
+        let (spi, sequence) = (spi.to_be_bytes(), sequence.to_be_bytes());
+        let sequence = if esn {
+            sequence.as_slice()
+        } else {
+            &sequence[4..]
+        };
+        for (to, from) in bytes.iter_mut().zip(spi.iter().chain(sequence)) {
+            *to = *from;
+        }
+        let length = 4 + sequence.len();
+        Self { bytes, length }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&self.bytes)
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is wanted"
+)]
+pub(crate) fn low32(value: u64) -> u32 {
+    value as u32
+}
