@@ -1,1 +1,18 @@
-//! IPsec NAT traversal: NAT-D, dialects, port 4500 demultiplexing, keepalives, checksum repair.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+mod checksum;
+mod classify;
+mod detection;
+mod dialect;
+mod error;
+mod keepalive;
+mod mapping;
+
+pub use checksum::{clear_udp_checksum, repair_checksum};
+pub use classify::{Datagram, KEEPALIVE, NON_ESP_MARKER, PortKind, classify, prepend_marker};
+pub use detection::{Detection, NatD, nat_d_hash};
+pub use dialect::Dialect;
+pub use error::Error;
+pub use keepalive::Keepalive;
+pub use mapping::Mapping;
