@@ -1,0 +1,258 @@
+use super::event::{Event, KeyEvent};
+use super::stack::{StackConfig, StackError};
+use super::{Core, Entropy, Forward, Packet, Path, PeerId, Stack, Transmit, convert};
+use crate::config::Secret;
+use l2tp::SessionId;
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::time::Instant;
+
+/// The road warrior's side: one connection to one gateway.
+#[derive(Debug)]
+pub struct Client {
+    config: ClientConfig,
+    stack: Stack,
+    session: Option<SessionId>,
+    peer: Option<PeerId>,
+    events: VecDeque<ClientEvent>,
+}
+
+/// Whom to connect to, and as whom.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// Our address and port for IKE, and the gateway's.
+    pub path: Path,
+    /// Our port for NAT traversal.
+    pub local_natt_port: u16,
+    /// The gateway's port for NAT traversal.
+    pub remote_natt_port: u16,
+    /// The pre-shared key.
+    pub psk: Secret,
+    /// PPP user name.
+    pub user: String,
+    /// PPP password.
+    pub password: Secret,
+    /// Phase 1 proposals in order of preference; our own list when empty.
+    pub ike: Vec<String>,
+    /// Phase 2 proposals in order of preference; our own list when empty.
+    pub esp: Vec<String>,
+    /// Reports session keys.
+    pub key_log: bool,
+    /// Maximum receive unit in bytes.
+    pub mru: u16,
+}
+
+impl ClientConfig {
+    /// With the standard ports.
+    #[must_use]
+    pub fn new(path: Path, psk: Secret, user: String, password: Secret) -> Self {
+        Self {
+            path,
+            local_natt_port: 4500,
+            remote_natt_port: 4500,
+            psk,
+            user,
+            password,
+            ike: Vec::new(),
+            esp: Vec::new(),
+            key_log: false,
+            mru: 1400,
+        }
+    }
+}
+
+/// What a [`Client`] tells its owner.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// A line for the log or a timeline.
+    Step {
+        /// The protocol: `ike`, `esp`, `l2tp`, `ppp`.
+        layer: &'static str,
+        /// False if it is a refusal or a loss.
+        good: bool,
+        /// What happened.
+        text: String,
+    },
+    /// Packets flow.
+    Connected {
+        /// The address given to us.
+        address: Ipv4Addr,
+        /// The gateway's own.
+        gateway: Ipv4Addr,
+        /// DNS servers given to us.
+        dns: Vec<Ipv4Addr>,
+    },
+    /// It is over.
+    Disconnected {
+        /// Why, as a stable word.
+        reason: String,
+    },
+    /// A key for Wireshark; only if key logging is on.
+    Key(KeyEvent),
+}
+
+impl Client {
+    /// A client that is not connected yet.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why.
+    pub fn new(config: ClientConfig, entropy: Entropy) -> Result<Self, StackError> {
+        let stack = Stack::new(
+            StackConfig {
+                isakmp: convert::isakmp_client(&config),
+                l2tp: convert::l2tp_client(),
+                ppp: convert::ppp_client(&config),
+                role: ppp::Role::Client,
+            },
+            entropy,
+        )?;
+        Ok(Self {
+            config,
+            stack,
+            session: None,
+            peer: None,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Starts connecting.
+    ///
+    /// # Errors
+    /// What IKE refused, such as a proposal it does not know.
+    pub fn connect(&mut self, now: Instant) -> Result<(), isakmp::Error> {
+        let peer = convert::isakmp_peer(&self.config)?;
+        self.stack.connect(now, self.config.path, peer)?;
+        self.drain(now);
+        Ok(())
+    }
+
+    /// What happened next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.stack.poll_event() {
+            if let Some(super::GatewayEvent::Step { layer, good, text, .. }) =
+                super::event::describe(&event)
+            {
+                self.events.push_back(ClientEvent::Step { layer, good, text });
+            }
+            self.on_event(now, event);
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::EspUp { peer, .. } if self.peer.is_none() => {
+                self.peer = Some(peer);
+                match self.stack.dial(now, peer) {
+                    Ok(session) => self.session = Some(session),
+                    Err(e) => self.disconnected(e.reason()),
+                }
+            }
+            Event::Ipv4Up { session, local, remote, dns } => {
+                self.session = Some(session);
+                self.events.push_back(ClientEvent::Connected {
+                    address: local,
+                    gateway: remote,
+                    dns,
+                });
+            }
+            Event::Refused { reason, .. } if self.peer.is_none() => self.disconnected(reason),
+            Event::SessionDown { reason, .. } => {
+                self.session = None;
+                self.disconnected(&reason);
+                if let Some(peer) = self.peer {
+                    self.stack.disconnect(now, peer);
+                }
+            }
+            Event::TunnelDown { reason, .. } if self.session.is_some() => {
+                self.session = None;
+                self.disconnected(&reason);
+            }
+            Event::IsakmpDown { reason, .. } if self.peer.is_none() => self.disconnected(reason),
+            Event::PeerDown { .. } => {
+                self.session = None;
+                self.disconnected("peer_down");
+            }
+            Event::Key(key) => self.events.push_back(ClientEvent::Key(key)),
+            _ => {}
+        }
+    }
+
+    fn disconnected(&mut self, reason: &str) {
+        self.events.push_back(ClientEvent::Disconnected {
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn from_gateway(&mut self, now: Instant, packet: Option<Packet>) -> Forward {
+        match packet {
+            Some(packet) => Forward::Inner(packet.range),
+            None => {
+                self.drain(now);
+                Forward::Nothing
+            }
+        }
+    }
+}
+
+impl Core for Client {
+    fn handle_udp(
+        &mut self,
+        now: Instant,
+        path: Path,
+        buf: &mut [u8],
+        datagram: Range<usize>,
+    ) -> Forward {
+        let natt = path.local.port() == self.config.local_natt_port;
+        let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
+        self.from_gateway(now, packet)
+    }
+
+    fn handle_esp(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        remote: IpAddr,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Forward {
+        let packet = self.stack.handle_native_esp(now, local, remote, buf, packet);
+        self.from_gateway(now, packet)
+    }
+
+    fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
+        match self.session {
+            Some(session) => self.stack.send(now, session, buf, packet),
+            None => Forward::Nothing,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+        self.drain(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.stack.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.stack.poll_timeout()
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        self.stack.shutdown(now);
+        self.drain(now);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.stack.peers() == 0
+    }
+}

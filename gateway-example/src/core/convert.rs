@@ -1,0 +1,176 @@
+//! From one crate's words to the next crate's.
+
+use super::client::ClientConfig;
+use crate::config::{Config, Policy};
+use isakmp::{ChildSa, EspCipher, EspIntegrity};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// TCP's share of an MTU: IPv4 and TCP headers take the rest.
+const TCP_OVERHEAD: u16 = 40;
+
+// --- ISAKMP ---
+
+pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
+    let policy = match config.policy {
+        Policy::Modern => isakmp::Policy::modern(),
+        Policy::Compat => isakmp::Policy::compat(),
+        Policy::LegacyXp => isakmp::Policy::legacy_xp(),
+    };
+    let mut isakmp = isakmp::Config::new(policy);
+    isakmp.psks = config
+        .psks
+        .iter()
+        .map(|(peer, secret)| (*peer, isakmp::PresharedKey::new(secret.expose().as_bytes())))
+        .collect();
+    isakmp.ike_port = config.ike_port;
+    isakmp.natt_port = config.natt_port;
+    isakmp.key_log = config.key_log_dir.is_some();
+    isakmp
+}
+
+pub(super) fn isakmp_client(config: &ClientConfig) -> isakmp::Config {
+    let mut isakmp = isakmp::Config::new(isakmp::Policy::legacy_xp());
+    isakmp.ike_port = config.path.local.port();
+    isakmp.natt_port = config.local_natt_port;
+    isakmp.key_log = config.key_log;
+    isakmp
+}
+
+/// Whom a client calls, for which it needs L2TP's ports in transport mode (RFC 3193 section 4).
+///
+/// # Errors
+/// Which proposal is none.
+pub(super) fn isakmp_peer(config: &ClientConfig) -> Result<isakmp::Peer, isakmp::Error> {
+    let psk = isakmp::PresharedKey::new(config.psk.expose().as_bytes());
+    let mut peer = isakmp::Peer::new(psk);
+    peer.remote_natt_port = config.remote_natt_port;
+    for text in &config.ike {
+        peer.phase1.push(text.parse()?);
+    }
+    for text in &config.esp {
+        peer.phase2.push(text.parse()?);
+    }
+    let request = isakmp::ChildRequest::transport(super::stack::PROTOCOL_UDP, super::stack::L2TP_PORT);
+    peer.children.push(request);
+    Ok(peer)
+}
+
+// --- ESP ---
+
+/// The two ESP SAs that a quick mode has agreed on: inbound, outbound.
+pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig), esp::SaError> {
+    let cipher = match sa.suite.cipher {
+        EspCipher::Des => esp::Cipher::DesCbc,
+        EspCipher::TripleDes => esp::Cipher::TripleDesCbc,
+        EspCipher::AesCbc(128) => esp::Cipher::AesCbc128,
+        EspCipher::AesCbc(192) => esp::Cipher::AesCbc192,
+        EspCipher::AesCbc(256) => esp::Cipher::AesCbc256,
+        EspCipher::AesGcm16(128) => esp::Cipher::AesGcm128,
+        EspCipher::AesGcm16(192) => esp::Cipher::AesGcm192,
+        EspCipher::AesGcm16(256) => esp::Cipher::AesGcm256,
+        _ => return Err(esp::SaError::BadSuite),
+    };
+    let integrity = match sa.suite.integrity {
+        None => None,
+        Some(EspIntegrity::HmacMd5_96) => Some(esp::Integrity::HmacMd5_96),
+        Some(EspIntegrity::HmacSha1_96) => Some(esp::Integrity::HmacSha1_96),
+        Some(EspIntegrity::HmacSha256_128) => Some(esp::Integrity::HmacSha256_128),
+        Some(EspIntegrity::HmacSha256_96) => Some(esp::Integrity::HmacSha256_96),
+        Some(EspIntegrity::HmacSha384_192) => Some(esp::Integrity::HmacSha384_192),
+        Some(EspIntegrity::HmacSha512_256) => Some(esp::Integrity::HmacSha512_256),
+        Some(_) => return Err(esp::SaError::BadSuite),
+    };
+    let suite = esp::Suite::new(cipher, integrity)?;
+    let config = |spi, keys: &isakmp::ChildKeys| {
+        let mut config =
+            esp::SaConfig::new(spi, suite, keys.encryption(), keys.authentication());
+        config.esn = sa.suite.esn;
+        config
+    };
+    Ok((
+        config(sa.inbound_spi, &sa.inbound_keys),
+        config(sa.outbound_spi, &sa.outbound_keys),
+    ))
+}
+
+// --- L2TP ---
+
+pub(super) fn l2tp_server(config: &Config) -> l2tp::Config {
+    let mut l2tp = l2tp::Config::default();
+    let secret = config.tunnel_secret.as_ref();
+    l2tp.secret = secret.map(|s| l2tp::Secret::new(s.expose().as_bytes()));
+    l2tp.hide_avps = config.hide_avps;
+    l2tp
+}
+
+pub(super) fn l2tp_client() -> l2tp::Config {
+    let mut l2tp = l2tp::Config::default();
+    l2tp.accept = false;
+    // Some servers' kernels want it.
+    l2tp.data_length = true;
+    l2tp
+}
+
+/// The result code of the CDN that follows a link's end.
+pub(super) fn call_result(reason: &ppp::CloseReason) -> l2tp::CallResult {
+    match reason {
+        ppp::CloseReason::Administrative => l2tp::CallResult::ADMINISTRATIVE,
+        ppp::CloseReason::PeerTerminated(_) | ppp::CloseReason::EchoTimeout => {
+            l2tp::CallResult::LOST_CARRIER
+        }
+        _ => l2tp::CallResult::GENERAL_ERROR,
+    }
+}
+
+// --- PPP ---
+
+pub(super) fn ppp_server(config: &Config) -> ppp::Config {
+    let mut ppp = ppp::Config::default();
+    ppp.mru = config.ppp.mru;
+    ppp.auth.clone_from(&config.ppp.auth);
+    ppp.ipv6 = config.ppp.ipv6;
+    let echo = config.ppp.echo_seconds;
+    ppp.echo_interval = (echo > 0).then(|| Duration::from_secs(echo));
+    ppp
+}
+
+pub(super) fn ppp_client(config: &ClientConfig) -> ppp::Config {
+    let mut ppp = ppp::Config::default();
+    ppp.mru = config.mru;
+    ppp.auth.push(ppp::AuthMethod::Pap);
+    ppp.credentials = Some(ppp::Credentials::new(&config.user, config.password.expose()));
+    ppp
+}
+
+/// What an accepted user gets.
+pub(super) fn accepted(config: &Config, proof: ppp::Proof, address: Ipv4Addr) -> ppp::Verdict {
+    let mut assignment = ppp::Assignment::new(config.ppp.local, address);
+    let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
+    assignment.dns = two(&config.ppp.dns);
+    assignment.wins = two(&config.ppp.wins);
+    ppp::Verdict::Accept { proof, assignment }
+}
+
+/// A user name as a key and for people: without a `DOMAIN\`, and whatever bytes it came as.
+pub(super) fn user_name(name: &[u8]) -> String {
+    String::from_utf8_lossy(ppp::mschapv2::without_domain(name)).into_owned()
+}
+
+// --- firewall ---
+
+pub(super) fn firewall_config() -> firewall::Config {
+    firewall::Config::default()
+}
+
+pub(super) fn lan_interface() -> firewall::Interface {
+    firewall::Interface::private()
+}
+
+/// A call's interface: only the address it was given, and TCP segments that fit its packets.
+pub(super) fn client_interface(address: Ipv4Addr, mtu: u16) -> firewall::Interface {
+    let mut interface = firewall::Interface::private();
+    interface.only_source = Some(address);
+    interface.mss_clamp = Some(mtu.saturating_sub(TCP_OVERHEAD));
+    interface
+}

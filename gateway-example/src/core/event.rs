@@ -1,0 +1,246 @@
+use super::{GatewayEvent, Path, PeerId};
+use crate::capture::KeyLog;
+use isakmp::{ChildKeys, ChildSuite};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What happens in a [`Stack`](super::Stack), for its owner to know or decide.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Main mode is complete.
+    IsakmpUp {
+        /// With whom.
+        peer: PeerId,
+        /// Over which addresses.
+        path: Path,
+        /// Who is behind a NAT.
+        nat: natt::Detection,
+        /// The negotiated algorithms.
+        suite: String,
+    },
+    /// An ISAKMP SA has ended; its ESP SAs live on.
+    IsakmpDown {
+        /// With whom.
+        peer: PeerId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The peer is now at another address or port.
+    PathChanged {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        path: Path,
+    },
+    /// Quick mode is complete.
+    EspUp {
+        /// With whom.
+        peer: PeerId,
+        /// The negotiated algorithms.
+        suite: String,
+        /// In UDP, or as IP protocol 50.
+        encapsulated: bool,
+        /// SPI of packets to us.
+        inbound_spi: u32,
+        /// SPI of packets to the peer.
+        outbound_spi: u32,
+    },
+    /// A pair of ESP SAs has ended.
+    EspDown {
+        /// With whom.
+        peer: PeerId,
+        /// SPI of packets to us.
+        inbound_spi: u32,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A negotiation was refused, by either side.
+    Refused {
+        /// With whom.
+        path: Path,
+        /// A stable word.
+        reason: &'static str,
+        /// What the peer offered.
+        offer: String,
+        /// What to change.
+        hint: String,
+    },
+    /// An L2TP control connection is up.
+    TunnelUp {
+        /// With whom.
+        peer: PeerId,
+        /// The tunnel.
+        tunnel: l2tp::TunnelId,
+        /// The peer's Host Name AVP.
+        host: String,
+    },
+    /// An L2TP control connection has ended.
+    TunnelDown {
+        /// The tunnel.
+        tunnel: l2tp::TunnelId,
+        /// Why.
+        reason: String,
+    },
+    /// An L2TP call is up; PPP starts.
+    SessionUp {
+        /// With whom.
+        peer: PeerId,
+        /// The call.
+        session: l2tp::SessionId,
+    },
+    /// LCP is open.
+    LcpUp {
+        /// The call.
+        session: l2tp::SessionId,
+        /// What was negotiated.
+        detail: String,
+    },
+    /// Somebody wants in: answer with [`Stack::authenticate`](super::Stack::authenticate).
+    Authenticate {
+        /// The call.
+        session: l2tp::SessionId,
+        /// Who, and the proof.
+        request: Box<ppp::AuthRequest>,
+    },
+    /// PPP authentication has succeeded.
+    Authenticated {
+        /// The call.
+        session: l2tp::SessionId,
+        /// Who.
+        user: String,
+    },
+    /// IPCP is open: packets flow.
+    Ipv4Up {
+        /// The call.
+        session: l2tp::SessionId,
+        /// Our address.
+        local: Ipv4Addr,
+        /// The peer's address.
+        remote: Ipv4Addr,
+        /// DNS servers.
+        dns: Vec<Ipv4Addr>,
+    },
+    /// A call has ended.
+    SessionDown {
+        /// The call.
+        session: l2tp::SessionId,
+        /// Why, as a stable word.
+        reason: String,
+    },
+    /// Nothing is left of a peer.
+    PeerDown {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A key for Wireshark; only if key logging is on.
+    Key(KeyEvent),
+}
+
+/// A key for Wireshark.
+#[derive(Debug)]
+pub enum KeyEvent {
+    /// Of an ISAKMP SA.
+    Isakmp(isakmp::KeyLogLine),
+    /// Of a pair of ESP SAs.
+    Esp(Box<EspKeys>),
+}
+
+/// Both directions of a pair of ESP SAs.
+#[derive(Debug)]
+pub struct EspKeys {
+    /// Our outer address.
+    pub local: IpAddr,
+    /// The peer's outer address.
+    pub remote: IpAddr,
+    /// The algorithms.
+    pub suite: ChildSuite,
+    /// SPI and keys of packets to us.
+    pub inbound: (u32, ChildKeys),
+    /// SPI and keys of packets to the peer.
+    pub outbound: (u32, ChildKeys),
+}
+
+impl KeyEvent {
+    /// Adds the key to Wireshark's files.
+    ///
+    /// # Errors
+    /// What writing gave.
+    pub fn write(&self, log: &mut KeyLog) -> std::io::Result<()> {
+        match self {
+            Self::Isakmp(line) => log.isakmp(&line.initiator_cookie, &line.encryption_key),
+            Self::Esp(keys) => {
+                let (local, remote) = (keys.local, keys.remote);
+                let cipher = keys.suite.wireshark_cipher();
+                let integrity = keys.suite.wireshark_integrity();
+                let directions = [(remote, local, &keys.inbound), (local, remote, &keys.outbound)];
+                for (source, destination, (spi, key)) in directions {
+                    let cipher = (cipher, key.encryption());
+                    let integrity = (integrity, key.authentication());
+                    log.esp(source, destination, *spi, cipher, integrity)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An event in words, if it is one that people follow a connection by.
+pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
+    let (layer, peer, good, text) = match event {
+        Event::IsakmpUp { peer, path, nat, suite } => {
+            let nat = match (nat.local_behind_nat, nat.remote_behind_nat) {
+                (false, false) => "no NAT",
+                (false, true) => "peer behind NAT",
+                (true, false) => "we are behind NAT",
+                (true, true) => "both behind NAT",
+            };
+            let text = format!("main mode complete peer={} suite={suite} nat={nat:?}", path.remote);
+            ("ike", Some(*peer), true, text)
+        }
+        Event::IsakmpDown { peer, reason } => {
+            ("ike", Some(*peer), true, format!("ISAKMP SA closed reason={reason}"))
+        }
+        Event::PathChanged { peer, path } => {
+            ("ike", Some(*peer), true, format!("peer is now at {}", path.remote))
+        }
+        Event::EspUp { peer, suite, encapsulated, inbound_spi, outbound_spi } => {
+            let carrier = if *encapsulated { "UDP" } else { "IP protocol 50" };
+            let text = format!(
+                "quick mode complete suite={suite} in={inbound_spi:08x} out={outbound_spi:08x} over {carrier}"
+            );
+            ("esp", Some(*peer), true, text)
+        }
+        Event::EspDown { peer, inbound_spi, reason } => {
+            let text = format!("ESP SA {inbound_spi:08x} closed reason={reason}");
+            ("esp", Some(*peer), true, text)
+        }
+        Event::Refused { path, reason, offer, hint } => {
+            let text = format!(
+                "negotiation refused peer={} reason={reason} offer={offer:?} hint={hint:?}",
+                path.remote
+            );
+            ("ike", None, false, text)
+        }
+        Event::TunnelUp { peer, host, .. } => {
+            ("l2tp", Some(*peer), true, format!("tunnel up host={host:?}"))
+        }
+        Event::TunnelDown { reason, .. } => {
+            ("l2tp", None, true, format!("tunnel closed reason={reason}"))
+        }
+        Event::SessionUp { peer, .. } => ("l2tp", Some(*peer), true, "call up".to_owned()),
+        Event::LcpUp { detail, .. } => ("ppp", None, true, format!("LCP open {detail}")),
+        Event::Authenticated { user, .. } => {
+            ("ppp", None, true, format!("authenticated user={user:?}"))
+        }
+        Event::Ipv4Up { local, remote, dns, .. } => {
+            let text = format!("IPCP open local={local} remote={remote} dns={dns:?}");
+            ("ppp", None, true, text)
+        }
+        Event::SessionDown { reason, .. } => {
+            ("ppp", None, true, format!("session closed reason={reason}"))
+        }
+        Event::PeerDown { peer } => ("ike", Some(*peer), true, "peer gone".to_owned()),
+        Event::Authenticate { .. } | Event::Key(_) => return None,
+    };
+    Some(GatewayEvent::Step { layer, peer, good, text })
+}

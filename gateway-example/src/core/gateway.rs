@@ -1,0 +1,377 @@
+use super::event::{Event, KeyEvent};
+use super::stack::{StackConfig, StackError};
+use super::status::{SessionStatus, Status};
+use super::{Core, Entropy, Forward, Packet, Path, PeerId, Stack, Transmit, convert};
+use crate::config::{Config, Network};
+use crate::pool::Pool;
+use firewall::{Firewall, Ingress, InterfaceId, Verdict};
+use l2tp::SessionId;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The office's side: users, addresses, and a firewall between the calls and the LAN.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Arc<Config>,
+    stack: Stack,
+    firewall: Firewall,
+    lan: InterfaceId,
+    pool: Pool,
+    sessions: BTreeMap<SessionId, Session>,
+    by_address: HashMap<Ipv4Addr, SessionId>,
+    by_interface: HashMap<InterfaceId, SessionId>,
+    events: VecDeque<GatewayEvent>,
+}
+
+/// What the owner of a [`Gateway`] may want to record.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GatewayEvent {
+    /// A line for the log or a timeline.
+    Step {
+        /// The protocol: `ike`, `esp`, `l2tp`, `ppp`.
+        layer: &'static str,
+        /// Whom it concerns.
+        peer: Option<PeerId>,
+        /// False if it is a refusal or a loss.
+        good: bool,
+        /// What happened.
+        text: String,
+    },
+    /// A key for Wireshark; only if key logging is on.
+    Key(KeyEvent),
+}
+
+#[derive(Debug)]
+struct Session {
+    peer: PeerId,
+    user: String,
+    leased: Option<Ipv4Addr>,
+    interface: Option<InterfaceId>,
+    since: Instant,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// A part's configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// By one of the protocols.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// By the firewall.
+    #[error("firewall: {0}")]
+    Firewall(#[from] firewall::ConfigError),
+}
+
+impl Gateway {
+    /// A gateway without clients.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why.
+    pub fn new(config: Arc<Config>, mut entropy: Entropy) -> Result<Self, GatewayError> {
+        let firewall_rng = entropy();
+        let stack = Stack::new(
+            StackConfig {
+                isakmp: convert::isakmp_server(&config),
+                l2tp: convert::l2tp_server(&config),
+                ppp: convert::ppp_server(&config),
+                role: ppp::Role::Server,
+            },
+            entropy,
+        )?;
+        let mut firewall = Firewall::new(Arc::new(convert::firewall_config()), firewall_rng)?;
+        let lan = firewall.add_interface(convert::lan_interface());
+        Ok(Self {
+            pool: config.pool.clone(),
+            config,
+            stack,
+            firewall,
+            lan,
+            sessions: BTreeMap::new(),
+            by_address: HashMap::new(),
+            by_interface: HashMap::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// What happened next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<GatewayEvent> {
+        self.events.pop_front()
+    }
+
+    /// What is there now.
+    #[must_use]
+    pub fn status(&self, now: Instant) -> Status {
+        let sessions = self.sessions.iter().filter_map(|(id, session)| {
+            let (peer, path, suite) = self.stack.peer_of(*id)?;
+            Some(SessionStatus {
+                conn: peer.to_string(),
+                peer: path.remote.to_string(),
+                suite: suite.to_owned(),
+                user: session.user.clone(),
+                address: session.leased.map(|a| a.to_string()),
+                up_seconds: now.saturating_duration_since(session.since).as_secs(),
+                bytes_in: session.bytes_in,
+                bytes_out: session.bytes_out,
+            })
+        });
+        let stack = self.stack.drops().iter().map(|(reason, n)| (*reason, *n));
+        let firewall = self.firewall.drops().iter().map(|(d, n)| (d.reason(), *n));
+        let drops = stack.chain(firewall).map(|(reason, n)| (reason.to_owned(), n));
+        Status {
+            schema_version: Status::SCHEMA_VERSION,
+            isakmp_sas: self.stack.isakmp_sas(),
+            esp_sas: self.stack.esp_sas(),
+            l2tp_tunnels: self.stack.l2tp_tunnels(),
+            l2tp_sessions: self.stack.l2tp_sessions(),
+            peers: self.stack.peers(),
+            addresses_in_use: self.pool.in_use(),
+            sessions: sessions.collect(),
+            drops: drops.collect(),
+        }
+    }
+
+    fn from_client(
+        &mut self,
+        now: Instant,
+        packet: Option<Packet>,
+        buf: &mut [u8],
+    ) -> Forward {
+        let Some(Packet { session, range }) = packet else {
+            self.drain(now);
+            return Forward::Nothing;
+        };
+        let Some(entry) = self.sessions.get_mut(&session) else {
+            return Forward::Nothing;
+        };
+        entry.bytes_in += u64::try_from(range.len()).unwrap_or(0);
+        let Some(interface) = entry.interface else {
+            return Forward::Nothing;
+        };
+        let ingress = Ingress { interface, ipsec: true };
+        self.route(now, ingress, buf, range)
+    }
+
+    /// Firewall and routing for a packet of either side.
+    fn route(
+        &mut self,
+        now: Instant,
+        ingress: Ingress,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Forward {
+        let (by_address, sessions) = (&self.by_address, &self.sessions);
+        let (lan, networks) = (self.lan, &self.config.networks);
+        let route = |destination: IpAddr| match destination {
+            IpAddr::V4(v4) => match by_address.get(&v4).and_then(|s| sessions.get(s)) {
+                Some(session) => session.interface,
+                None => reachable(networks, v4).then_some(lan),
+            },
+            IpAddr::V6(_) => None,
+        };
+        match self.firewall.process(now, ingress, buf, packet, &route) {
+            Verdict::Forward { egress, packet } => self.to_interface(now, egress, buf, packet),
+            Verdict::Local { packet } => Forward::Inner(packet),
+            _ => Forward::Nothing,
+        }
+    }
+
+    fn to_interface(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Forward {
+        if interface == self.lan {
+            return Forward::Inner(packet);
+        }
+        let Some(&session) = self.by_interface.get(&interface) else {
+            return Forward::Nothing;
+        };
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.bytes_out += u64::try_from(packet.len()).unwrap_or(0);
+        }
+        self.stack.send(now, session, buf, packet)
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(event) = self.stack.poll_event() {
+            if let Some(step) = super::event::describe(&event) {
+                self.step(step);
+            }
+            self.on_event(now, event);
+        }
+    }
+
+    fn step(&mut self, step: GatewayEvent) {
+        if self.events.len() < 10_000 {
+            self.events.push_back(step);
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::SessionUp { peer, session } => {
+                self.sessions.insert(
+                    session,
+                    Session {
+                        peer,
+                        user: String::new(),
+                        leased: None,
+                        interface: None,
+                        since: now,
+                        bytes_in: 0,
+                        bytes_out: 0,
+                    },
+                );
+            }
+            Event::Authenticate { session, request } => self.authenticate(now, session, &request),
+            Event::Ipv4Up { session, remote, .. } => self.open(now, session, remote),
+            Event::SessionDown { session, .. } => self.close(now, session),
+            Event::Key(key) => self.step(GatewayEvent::Key(key)),
+            _ => {}
+        }
+    }
+
+    fn authenticate(&mut self, now: Instant, session: SessionId, request: &ppp::AuthRequest) {
+        let name = convert::user_name(request.user());
+        let peer = self.sessions.get(&session).map(|s| s.peer);
+        let user = self.config.users.get(&name);
+        // An unknown user takes the same path as a wrong password: the answer tells nothing.
+        let password = user.map_or("", |u| u.password.expose());
+        let proof = request.verify(password).filter(|_| user.is_some());
+        let refuse = |gateway: &mut Self, reason: &str| {
+            let method = request.method().name();
+            let text = format!("authentication failed user={name:?} method={method} reason={reason}");
+            gateway.step(GatewayEvent::Step { layer: "ppp", peer, good: false, text });
+            gateway.stack.authenticate(now, session, ppp::Verdict::refuse());
+        };
+        let Some(proof) = proof else {
+            let reason = if user.is_some() { "bad_password" } else { "unknown_user" };
+            return refuse(self, reason);
+        };
+        let own = user.and_then(|u| u.address);
+        if let Some(address) = own
+            && let Some(&old) = self.by_address.get(&address)
+        {
+            // The user is back from elsewhere: the new session replaces the old one.
+            self.stack.hang_up(now, old, "replaced by a new connection");
+            self.drain(now);
+        }
+        let address = match own {
+            Some(address) if self.pool.reserve(address) => Some(address),
+            Some(_) => None,
+            None => self.pool.lease(&name),
+        };
+        let Some(address) = address else {
+            return refuse(self, "no_address_free");
+        };
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            if let Some(before) = entry.leased.replace(address) {
+                self.pool.release(before);
+            }
+            entry.user = name;
+        }
+        let verdict = convert::accepted(&self.config, proof, address);
+        self.stack.authenticate(now, session, verdict);
+    }
+
+    /// Traffic may flow: the call becomes an interface of the firewall.
+    fn open(&mut self, now: Instant, session: SessionId, address: Ipv4Addr) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if let Some(old) = entry.interface.take() {
+            self.firewall.remove_interface(now, old);
+            self.by_interface.remove(&old);
+        }
+        let interface = self
+            .firewall
+            .add_interface(convert::client_interface(address, self.config.tun.mtu));
+        entry.interface = Some(interface);
+        self.by_address.insert(address, session);
+        self.by_interface.insert(interface, session);
+    }
+
+    fn close(&mut self, now: Instant, session: SessionId) {
+        let Some(entry) = self.sessions.remove(&session) else { return };
+        if let Some(address) = entry.leased {
+            self.pool.release(address);
+            if self.by_address.get(&address) == Some(&session) {
+                self.by_address.remove(&address);
+            }
+        }
+        if let Some(interface) = entry.interface {
+            self.firewall.remove_interface(now, interface);
+            self.by_interface.remove(&interface);
+        }
+    }
+}
+
+fn reachable(networks: &[Network], address: Ipv4Addr) -> bool {
+    networks.is_empty() || networks.iter().any(|n| n.contains(address))
+}
+
+impl Core for Gateway {
+    fn handle_udp(
+        &mut self,
+        now: Instant,
+        path: Path,
+        buf: &mut [u8],
+        datagram: Range<usize>,
+    ) -> Forward {
+        let natt = path.local.port() == self.config.natt_port;
+        let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
+        self.from_client(now, packet, buf)
+    }
+
+    fn handle_esp(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        remote: IpAddr,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Forward {
+        let packet = self.stack.handle_native_esp(now, local, remote, buf, packet);
+        self.from_client(now, packet, buf)
+    }
+
+    fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
+        let ingress = Ingress { interface: self.lan, ipsec: false };
+        self.route(now, ingress, buf, packet)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+        if self.firewall.poll_timeout().is_some_and(|at| at <= now) {
+            self.firewall.handle_timeout(now);
+        }
+        self.drain(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.stack.poll_transmit()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        [self.stack.poll_timeout(), self.firewall.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        self.stack.shutdown(now);
+        self.drain(now);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.stack.peers() == 0
+    }
+}

@@ -1,0 +1,126 @@
+//! The crates composed: sans-IO, so that whole connections also run in tests in virtual time.
+//!
+//! [`Stack`] joins ISAKMP, ESP, L2TP and PPP for any number of peers in either role;
+//! [`Gateway`] is the office's side of it and [`Client`] the road warrior's.
+
+mod client;
+mod convert;
+mod event;
+mod gateway;
+mod peer;
+mod stack;
+mod status;
+
+pub use client::{Client, ClientConfig, ClientEvent};
+pub use event::{EspKeys, Event, KeyEvent};
+pub use gateway::{Gateway, GatewayError, GatewayEvent};
+pub use isakmp::Path;
+pub use peer::PeerId;
+pub use stack::{Packet, Stack, StackConfig, StackError};
+pub use status::{SessionStatus, Status};
+
+use rand_core::CryptoRng;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Instant;
+
+/// Bytes to leave free before a packet: ESP header and IV, UDP, L2TP and PPP in front of it.
+pub const HEADROOM: usize = 128;
+
+/// Bytes to leave free behind a packet: ESP padding and ICV.
+pub const TAILROOM: usize = 64;
+
+/// Makes the random source of one part; each part has its own.
+pub type Entropy = Box<dyn FnMut() -> Box<dyn CryptoRng + Send> + Send>;
+
+/// A control message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// In a UDP datagram.
+    Udp {
+        /// From and to.
+        path: Path,
+        /// UDP payload.
+        payload: Vec<u8>,
+    },
+    /// As IP protocol 50.
+    Esp {
+        /// From.
+        local: IpAddr,
+        /// To.
+        remote: IpAddr,
+        /// The ESP packet.
+        payload: Vec<u8>,
+    },
+}
+
+/// What to do with the packet that a `handle_` call was given; it is in the same buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Forward {
+    /// Nothing: it was a control message, or it was dropped and counted.
+    Nothing,
+    /// Hand this IP packet to the unencrypted side.
+    Inner(Range<usize>),
+    /// Send this in a UDP datagram.
+    Udp {
+        /// From and to.
+        path: Path,
+        /// UDP payload.
+        payload: Range<usize>,
+    },
+    /// Send this as IP protocol 50.
+    Esp {
+        /// From.
+        local: IpAddr,
+        /// To.
+        remote: IpAddr,
+        /// The ESP packet.
+        payload: Range<usize>,
+    },
+}
+
+/// What the I/O layer drives: the suite's verbs.
+///
+/// After each call: `poll_transmit` until none, then the owner's events, then `poll_timeout`.
+pub trait Core {
+    /// A UDP datagram came on port 500 or 4500.
+    fn handle_udp(
+        &mut self,
+        now: Instant,
+        path: Path,
+        buf: &mut [u8],
+        datagram: Range<usize>,
+    ) -> Forward;
+
+    /// An ESP packet came as IP protocol 50.
+    fn handle_esp(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        remote: IpAddr,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Forward;
+
+    /// An IP packet came from the unencrypted side.
+    fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward;
+
+    /// The time that `poll_timeout` named has come.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// The next control message to send.
+    #[must_use]
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+
+    /// When `handle_timeout` is due.
+    #[must_use]
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Ends every connection in an orderly way.
+    fn shutdown(&mut self, now: Instant);
+
+    /// Whether nothing is left of any connection.
+    #[must_use]
+    fn is_idle(&self) -> bool;
+}

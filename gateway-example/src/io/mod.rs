@@ -1,0 +1,38 @@
+//! The outside world: UDP sockets, raw ESP, TUN and the clock. All else is sans-IO.
+
+mod control;
+mod driver;
+mod inner;
+mod native_esp;
+mod netlink;
+mod udp;
+
+pub use control::{Control, ask};
+pub use driver::{Driver, Tap};
+pub use inner::{Inner, TunSetup};
+pub use native_esp::NativeEsp;
+pub use udp::{Received, UdpPort};
+
+use std::time::Instant;
+
+/// The one place that reads the clock.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the I/O layer passes time to the sans-IO core"
+)]
+#[must_use]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Seconds since 1970, for captures and logs.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the I/O layer is where wall-clock time comes from"
+)]
+#[must_use]
+pub fn wall_clock() -> std::time::Duration {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+use crate::core::HEADROOM;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io::{self, Read as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use tokio::io::unix::AsyncFd;
+
+const PROTOCOL_ESP: i32 = 50;
+
+/// ESP as IP protocol 50, for peers that are not behind a NAT. Needs `CAP_NET_RAW`.
+#[derive(Debug)]
+pub struct NativeEsp {
+    socket: AsyncFd<Socket>,
+    buffer: Vec<u8>,
+}
+
+impl NativeEsp {
+    /// Opens the raw socket, for ESP to `address` or, if unspecified, to any of this machine's.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub fn open(address: IpAddr) -> io::Result<Self> {
+        let open = || {
+            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL_ESP)))?;
+            socket.set_nonblocking(true)?;
+            // Refused above net.core.rmem_max only by getting less.
+            socket.set_recv_buffer_size(4 << 20)?;
+            socket.set_send_buffer_size(4 << 20)?;
+            if address.is_ipv4() && !address.is_unspecified() {
+                socket.bind(&SockAddr::from(SocketAddr::new(address, 0)))?;
+            }
+            Ok(socket)
+        };
+        let socket = open().map_err(|e: io::Error| {
+            let text = format!(
+                "raw socket for ESP: {e}: run as root or with CAP_NET_RAW, or set native_esp = false"
+            );
+            io::Error::new(e.kind(), text)
+        })?;
+        Ok(Self {
+            socket: AsyncFd::new(socket)?,
+            buffer: vec![0; HEADROOM + 65_535],
+        })
+    }
+
+    /// Waits until a packet is there.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// Gives the next packet to `each` with its source and destination; false when there was none.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub fn receive(
+        &mut self,
+        each: impl FnOnce(&Self, IpAddr, IpAddr, &mut [u8], Range<usize>),
+    ) -> io::Result<bool> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.socket.try_io(Interest::READABLE, |socket| {
+            let mut socket: &Socket = socket;
+            socket.read(buffer.get_mut(HEADROOM..).unwrap_or_default())
+        });
+        let found = match read {
+            Ok(length) => {
+                let packet = HEADROOM..HEADROOM + length;
+                if let Some((source, destination, payload)) = ipv4_payload(&buffer, packet) {
+                    each(self, source, destination, &mut buffer, payload);
+                }
+                Ok(true)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e),
+        };
+        self.buffer = buffer;
+        found
+    }
+
+    /// Sends one ESP packet.
+    ///
+    /// # Errors
+    /// What the system gave; a full socket buffer too.
+    pub fn send(&self, remote: IpAddr, packet: &[u8]) -> io::Result<()> {
+        self.socket
+            .get_ref()
+            .send_to(packet, &SockAddr::from(SocketAddr::new(remote, 0)))?;
+        Ok(())
+    }
+}
+
+use tokio::io::Interest;
+
+/// Addresses and payload of what a raw IPv4 socket reads: the packet with its header.
+fn ipv4_payload(buffer: &[u8], packet: Range<usize>) -> Option<(IpAddr, IpAddr, Range<usize>)> {
+    let header = buffer.get(packet.clone())?.first_chunk::<20>()?;
+    let length = usize::from(header[0] & 0x0f) * 4;
+    let address = |at: usize| {
+        let octets: [u8; 4] = header.get(at..at + 4)?.try_into().ok()?;
+        Some(IpAddr::V4(Ipv4Addr::from(octets)))
+    };
+    let payload = packet.start + length..packet.end;
+    (header[0] >> 4 == 4 && payload.start <= payload.end)
+        .then_some((address(12)?, address(16)?, payload))
+}

@@ -1,0 +1,11 @@
+//! An L2TP/IPsec gateway and client, composed of the suite's crates.
+//!
+//! [`core`] is sans-IO and runs in virtual time; [`io`] owns sockets and devices. The binary
+//! `gateway` puts them together.
+
+pub mod capture;
+pub mod config;
+pub mod core;
+pub mod demo;
+pub mod io;
+pub mod pool;
