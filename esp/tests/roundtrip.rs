@@ -1,4 +1,9 @@
 //! Both ends of an SA, every suite.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use esp::{
     Cipher, Event, InboundSa, Integrity, Lifetime, OpenError, OutboundSa, SaConfig, SaError, Sadb,

@@ -1,4 +1,9 @@
 //! Packets through a firewall, checked by etherparse.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use firewall::{

@@ -2,7 +2,7 @@ use crate::data::DataHeader;
 use crate::event::{
     CallResult, CloseReason, Event, PathId, Received, SessionId, StopResult, Transmit, TunnelId,
 };
-use crate::tunnel::{CallState, Session, State, Tunnel};
+use crate::tunnel::{CallState, Incoming, Session, State, Tunnel};
 use crate::wire::{AvpType, Header, Message, MessageType};
 use crate::{Config, ConfigError, Error};
 use rand_core::CryptoRng;
@@ -175,15 +175,12 @@ impl Endpoint {
         let mut new_session = |taken: &BTreeMap<u16, Session>| next_id(&mut ids, taken);
         let config = &self.config;
         let rng = &mut *self.rng;
-        let result = tunnel.handle(
-            now,
+        let incoming = Incoming {
             sequence,
-            header.session,
+            session: header.session,
             body,
-            config,
-            rng,
-            &mut new_session,
-        );
+        };
+        let result = tunnel.handle(now, &incoming, config, rng, &mut new_session);
         self.settle(id);
         result.map(|()| Received::Control)
     }
@@ -389,6 +386,9 @@ impl Endpoint {
             return;
         };
         let path = tunnel.path;
+        let sessions = tunnel.sessions.len();
+        self.sessions = self.sessions + sessions - tunnel.counted;
+        tunnel.counted = sessions;
         for payload in tunnel.out.drain(..) {
             if self.transmits.len() < QUEUE {
                 self.transmits.push_back(Transmit { path, payload });
@@ -400,7 +400,6 @@ impl Endpoint {
             }
         }
         let deadline = tunnel.poll_timeout(&self.config);
-        self.sessions = self.tunnels.values().map(|t| t.sessions.len()).sum();
         let old = match deadline {
             Some(at) => self.deadline_of.insert(id, at),
             None => self.deadline_of.remove(&id),

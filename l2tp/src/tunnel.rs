@@ -29,6 +29,8 @@ pub(crate) struct Tunnel {
     pub(crate) state: State,
     channel: Channel,
     pub(crate) sessions: BTreeMap<u16, Session>,
+    /// How many of them the endpoint has counted.
+    pub(crate) counted: usize,
     challenge: Option<[u8; 16]>,
     setup_deadline: Option<Instant>,
     linger: Option<Instant>,
@@ -71,6 +73,17 @@ pub(crate) enum CallState {
     Established,
 }
 
+/// A control message for a tunnel.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    /// Ns and Nr.
+    pub(crate) sequence: (u16, u16),
+    /// Session ID of its header.
+    pub(crate) session: u16,
+    /// Its AVPs; none in a ZLB.
+    pub(crate) body: &'a [u8],
+}
+
 impl Tunnel {
     pub(crate) fn new(now: Instant, id: u16, path: PathId, state: State, config: &Config) -> Self {
         Self {
@@ -80,6 +93,7 @@ impl Tunnel {
             state,
             channel: Channel::new(config),
             sessions: BTreeMap::new(),
+            counted: 0,
             challenge: None,
             setup_deadline: Some(now + config.setup_timeout),
             linger: None,
@@ -208,17 +222,20 @@ impl Tunnel {
 
     // --- input ---
 
-    /// Takes a control message: its sequence numbers, session id and body.
+    /// Takes a control message.
     pub(crate) fn handle(
         &mut self,
         now: Instant,
-        (ns, nr): (u16, u16),
-        session: u16,
-        body: &[u8],
+        incoming: &Incoming<'_>,
         config: &Config,
         rng: &mut dyn CryptoRng,
         new_session: &mut dyn FnMut(&BTreeMap<u16, Session>) -> u16,
     ) -> Result<(), Error> {
+        let Incoming {
+            sequence: (ns, nr),
+            session,
+            body,
+        } = *incoming;
         let parsed = if body.is_empty() {
             None
         } else {

@@ -1,4 +1,9 @@
 //! LAC against LNS in virtual time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use l2tp::{
     CallResult, CloseReason, Config, Endpoint, Event, PathId, Received, Secret, SessionId,

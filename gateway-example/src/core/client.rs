@@ -94,6 +94,18 @@ pub enum ClientEvent {
     Key(KeyEvent),
 }
 
+/// A connection that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Words that name no algorithms.
+    #[error("{0}; write such as aes256-sha1-modp2048 for --ike, aes256-sha1 for --esp")]
+    Proposal(#[from] isakmp::ParseProposalError),
+    /// IKE refused.
+    #[error("IKE: {0}")]
+    Isakmp(#[from] isakmp::Error),
+}
+
 impl Client {
     /// A client that is not connected yet.
     ///
@@ -121,8 +133,8 @@ impl Client {
     /// Starts connecting.
     ///
     /// # Errors
-    /// What IKE refused, such as a proposal it does not know.
-    pub fn connect(&mut self, now: Instant) -> Result<(), isakmp::Error> {
+    /// A proposal that is none, or what IKE refused.
+    pub fn connect(&mut self, now: Instant) -> Result<(), ConnectError> {
         let peer = convert::isakmp_peer(&self.config)?;
         self.stack.connect(now, self.config.path, peer)?;
         self.drain(now);

@@ -2,7 +2,7 @@
 
 use super::client::ClientConfig;
 use crate::config::{Config, Policy};
-use isakmp::{ChildSa, EspCipher, EspIntegrity};
+use isakmp::{AesKeySize, ChildSa, EspCipher, EspIntegrity};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -17,12 +17,10 @@ pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
         Policy::Compat => isakmp::Policy::compat(),
         Policy::LegacyXp => isakmp::Policy::legacy_xp(),
     };
-    let mut isakmp = isakmp::Config::new(policy);
-    isakmp.psks = config
-        .psks
-        .iter()
-        .map(|(peer, secret)| (*peer, isakmp::PresharedKey::new(secret.expose().as_bytes())))
-        .collect();
+    let psks = config.psks.iter();
+    let psks = psks.map(|(peer, secret)| (*peer, isakmp::PresharedKey::new(secret.expose())));
+    let mut isakmp = isakmp::Config::new(psks.collect());
+    isakmp.policy = policy;
     isakmp.ike_port = config.ike_port;
     isakmp.natt_port = config.natt_port;
     isakmp.key_log = config.key_log_dir.is_some();
@@ -30,29 +28,28 @@ pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
 }
 
 pub(super) fn isakmp_client(config: &ClientConfig) -> isakmp::Config {
-    let mut isakmp = isakmp::Config::new(isakmp::Policy::legacy_xp());
+    let mut isakmp = isakmp::Config::default();
     isakmp.ike_port = config.path.local.port();
     isakmp.natt_port = config.local_natt_port;
     isakmp.key_log = config.key_log;
     isakmp
 }
 
-/// Whom a client calls, for which it needs L2TP's ports in transport mode (RFC 3193 section 4).
+/// Whom a client calls.
 ///
 /// # Errors
 /// Which proposal is none.
-pub(super) fn isakmp_peer(config: &ClientConfig) -> Result<isakmp::Peer, isakmp::Error> {
-    let psk = isakmp::PresharedKey::new(config.psk.expose().as_bytes());
-    let mut peer = isakmp::Peer::new(psk);
+pub(super) fn isakmp_peer(
+    config: &ClientConfig,
+) -> Result<isakmp::Peer, isakmp::ParseProposalError> {
+    let mut peer = isakmp::Peer::new(isakmp::PresharedKey::new(config.psk.expose()));
     peer.remote_natt_port = config.remote_natt_port;
     for text in &config.ike {
-        peer.phase1.push(text.parse()?);
+        peer.proposals.push(text.parse()?);
     }
     for text in &config.esp {
-        peer.phase2.push(text.parse()?);
+        peer.child_proposals.push(text.parse()?);
     }
-    let request = isakmp::ChildRequest::transport(super::stack::PROTOCOL_UDP, super::stack::L2TP_PORT);
-    peer.children.push(request);
     Ok(peer)
 }
 
@@ -63,12 +60,12 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
     let cipher = match sa.suite.cipher {
         EspCipher::Des => esp::Cipher::DesCbc,
         EspCipher::TripleDes => esp::Cipher::TripleDesCbc,
-        EspCipher::AesCbc(128) => esp::Cipher::AesCbc128,
-        EspCipher::AesCbc(192) => esp::Cipher::AesCbc192,
-        EspCipher::AesCbc(256) => esp::Cipher::AesCbc256,
-        EspCipher::AesGcm16(128) => esp::Cipher::AesGcm128,
-        EspCipher::AesGcm16(192) => esp::Cipher::AesGcm192,
-        EspCipher::AesGcm16(256) => esp::Cipher::AesGcm256,
+        EspCipher::AesCbc(AesKeySize::Aes128) => esp::Cipher::AesCbc128,
+        EspCipher::AesCbc(AesKeySize::Aes192) => esp::Cipher::AesCbc192,
+        EspCipher::AesCbc(AesKeySize::Aes256) => esp::Cipher::AesCbc256,
+        EspCipher::AesGcm16(AesKeySize::Aes128) => esp::Cipher::AesGcm128,
+        EspCipher::AesGcm16(AesKeySize::Aes192) => esp::Cipher::AesGcm192,
+        EspCipher::AesGcm16(AesKeySize::Aes256) => esp::Cipher::AesGcm256,
         _ => return Err(esp::SaError::BadSuite),
     };
     let integrity = match sa.suite.integrity {

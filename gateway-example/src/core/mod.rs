@@ -11,7 +11,7 @@ mod peer;
 mod stack;
 mod status;
 
-pub use client::{Client, ClientConfig, ClientEvent};
+pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
 pub use event::{EspKeys, Event, KeyEvent};
 pub use gateway::{Gateway, GatewayError, GatewayEvent};
 pub use isakmp::Path;

@@ -1,0 +1,467 @@
+//! Gateway and road warriors against each other in virtual time, behind NAT and without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use gateway_example::config::{Config, Secret};
+use gateway_example::core::{
+    Client, ClientConfig, ClientEvent, Core, Entropy, Forward, Gateway, HEADROOM, Path, Transmit,
+};
+use simnet::{Datagram, Host, HostId, Link, Nat, World, seeded};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const OFFICE: Ipv4Addr = Ipv4Addr::new(192, 168, 8, 10);
+const PSK: &str = "abcdefghij0123456789";
+
+#[allow(clippy::large_enum_variant, reason = "a handful of them in a test")]
+enum Node {
+    Gateway(Gateway),
+    Client(Client),
+}
+
+struct Peer {
+    node: Node,
+    out: VecDeque<Datagram>,
+    /// IP packets that came out on the unencrypted side.
+    inner: Vec<Vec<u8>>,
+    address: Option<Ipv4Addr>,
+    gone: Option<String>,
+    native: usize,
+}
+
+impl Peer {
+    fn new(node: Node) -> Self {
+        Self {
+            node,
+            out: VecDeque::new(),
+            inner: Vec::new(),
+            address: None,
+            gone: None,
+            native: 0,
+        }
+    }
+
+    fn core(&mut self) -> &mut dyn Core {
+        match &mut self.node {
+            Node::Gateway(gateway) => gateway,
+            Node::Client(client) => client,
+        }
+    }
+
+    fn client(&mut self) -> &mut Client {
+        match &mut self.node {
+            Node::Client(client) => client,
+            Node::Gateway(_) => panic!("not a client"),
+        }
+    }
+
+    fn gateway(&mut self) -> &mut Gateway {
+        match &mut self.node {
+            Node::Gateway(gateway) => gateway,
+            Node::Client(_) => panic!("not a gateway"),
+        }
+    }
+
+    /// Sends an IP packet from the unencrypted side.
+    fn send(&mut self, now: Instant, packet: &[u8]) {
+        let mut buf = vec![0; HEADROOM];
+        buf.extend(packet);
+        let range = HEADROOM..buf.len();
+        buf.resize(buf.len() + 64, 0);
+        let forward = self.core().handle_inner(now, &mut buf, range);
+        self.forward(forward, &buf);
+        self.drain();
+    }
+
+    fn forward(&mut self, forward: Forward, buf: &[u8]) {
+        match forward {
+            Forward::Nothing => {}
+            Forward::Inner(range) => self.inner.push(buf[range].to_vec()),
+            Forward::Udp { path, payload } => self.push(path, &buf[payload]),
+            Forward::Esp { local, remote, payload } => {
+                self.native += 1;
+                self.push_native(local, remote, &buf[payload]);
+            }
+        }
+    }
+
+    fn push(&mut self, path: Path, payload: &[u8]) {
+        self.out.push_back(Datagram {
+            source: path.local,
+            destination: path.remote,
+            payload: payload.to_vec(),
+        });
+    }
+
+    /// The world has UDP alone: port 0 stands for IP protocol 50.
+    fn push_native(&mut self, local: IpAddr, remote: IpAddr, payload: &[u8]) {
+        let [local, remote] = [local, remote].map(|ip| SocketAddr::new(ip, 0));
+        self.push(Path { local, remote }, payload);
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.core().poll_transmit() {
+            match transmit {
+                Transmit::Udp { path, payload } => self.push(path, &payload),
+                Transmit::Esp { local, remote, payload } => {
+                    self.native += 1;
+                    self.push_native(local, remote, &payload);
+                }
+            }
+        }
+        match &mut self.node {
+            Node::Gateway(gateway) => while gateway.poll_event().is_some() {},
+            Node::Client(client) => {
+                while let Some(event) = client.poll_event() {
+                    match event {
+                        ClientEvent::Connected { address, .. } => self.address = Some(address),
+                        ClientEvent::Disconnected { reason } => self.gone = Some(reason),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Host for Peer {
+    fn handle(&mut self, now: Instant, datagram: Datagram) {
+        let mut buf = vec![0; HEADROOM];
+        buf.extend(&datagram.payload);
+        let range: Range<usize> = HEADROOM..buf.len();
+        buf.resize(buf.len() + 64, 0);
+        let (local, remote) = (datagram.destination, datagram.source);
+        let forward = if local.port() == 0 {
+            self.core().handle_esp(now, local.ip(), remote.ip(), &mut buf, range)
+        } else {
+            self.core().handle_udp(now, Path { local, remote }, &mut buf, range)
+        };
+        self.forward(forward, &buf);
+        self.drain();
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core().handle_timeout(now);
+        self.drain();
+    }
+
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        self.drain();
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.node {
+            Node::Gateway(gateway) => gateway.poll_timeout(),
+            Node::Client(client) => client.poll_timeout(),
+        }
+    }
+}
+
+fn entropy(seed: u64) -> Entropy {
+    let mut next = seed * 1000;
+    Box::new(move || {
+        next += 1;
+        Box::new(seeded(next))
+    })
+}
+
+fn office(more: &str) -> Config {
+    let text = format!(
+        r#"
+[gateway]
+policy = "legacy_xp"
+[[psk]]
+peer = "any"
+secret = "{PSK}"
+[ppp]
+local = "192.168.8.1"
+dns = ["192.168.8.10"]
+auth = ["mschapv2", "chap"]
+[pool]
+range = "192.168.200.10-192.168.200.99"
+[lan]
+networks = ["192.168.8.0/24"]
+[[user]]
+name = "ann"
+password = "secret"
+address = "192.168.8.50"
+[[user]]
+name = "bob"
+password = "builder"
+{more}
+"#
+    );
+    Config::parse(FilePath::new("office.toml"), &text).unwrap()
+}
+
+struct Office {
+    world: World<Peer>,
+    gateway: HostId,
+}
+
+impl Office {
+    fn new(link: Link, seed: u64) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "any start will do for virtual time")]
+        let mut world = World::new(Instant::now(), link, seed);
+        let gateway = Gateway::new(Arc::new(office("")), entropy(seed * 100)).unwrap();
+        let gateway = world.add_host(Peer::new(Node::Gateway(gateway)), SERVER.into(), None);
+        Self { world, gateway }
+    }
+
+    fn warrior(
+        &mut self,
+        address: [u8; 4],
+        nat: Option<simnet::NatId>,
+        user: (&str, &str),
+        change: impl FnOnce(&mut ClientConfig),
+    ) -> HostId {
+        let path = Path {
+            local: SocketAddr::from((address, 500)),
+            remote: SocketAddr::from((SERVER, 500)),
+        };
+        let (psk, password) = (Secret::new(PSK.into()), Secret::new(user.1.into()));
+        let mut config = ClientConfig::new(path, psk, user.0.into(), password);
+        change(&mut config);
+        static SEEDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
+        let seed = SEEDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut client = Client::new(config, entropy(seed)).unwrap();
+        client.connect(self.world.now).unwrap();
+        let peer = Peer::new(Node::Client(client));
+        self.world.add_host(peer, Ipv4Addr::from(address).into(), nat)
+    }
+
+    fn nat(&mut self) -> simnet::NatId {
+        self.world.add_nat(Nat::new(Ipv4Addr::new(198, 51, 100, 2).into()))
+    }
+
+    fn connected(&mut self, warrior: HostId) -> Ipv4Addr {
+        let up = |world: &mut World<Peer>| world.host(warrior).address.is_some();
+        assert!(self.world.run_until(Duration::from_secs(60), up), "{:?}", self.world.host(warrior).gone);
+        self.world.host(warrior).address.unwrap()
+    }
+
+    /// A ping to the office and its answer, whoever else is connected.
+    fn ping(&mut self, warrior: HostId) {
+        let now = self.world.now;
+        let address = self.world.host(warrior).address.unwrap();
+        let packet = udp(address, OFFICE, b"are you there?");
+        self.world.host(warrior).send(now, &packet);
+        self.world.run_for(Duration::from_secs(2));
+        let arrived = std::mem::take(&mut self.world.host(self.gateway).inner);
+        assert_eq!(arrived, [packet]);
+        let now = self.world.now;
+        let answer = udp(OFFICE, address, b"yes");
+        self.world.host(self.gateway).send(now, &answer);
+        self.world.run_for(Duration::from_secs(2));
+        assert_eq!(std::mem::take(&mut self.world.host(warrior).inner), [answer]);
+    }
+
+    fn assert_empty(&mut self) {
+        let now = self.world.now;
+        let status = self.world.host(self.gateway).gateway().status(now);
+        let counts = [
+            status.isakmp_sas,
+            status.esp_sas,
+            status.l2tp_tunnels,
+            status.l2tp_sessions,
+            status.peers,
+            status.addresses_in_use,
+        ];
+        assert_eq!(counts, [0; 6], "{:?}", status.drops);
+    }
+}
+
+fn udp(from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
+    let [from, to] = [from, to].map(|ip| SocketAddr::from((ip, 7)));
+    gateway_example::capture::udp_packet(from, to, payload)
+}
+
+#[test]
+fn a_warrior_behind_a_nat_works_and_leaves_nothing() {
+    let mut office = Office::new(Link::PERFECT, 1);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    assert_eq!(office.connected(ann), Ipv4Addr::new(192, 168, 8, 50));
+    office.ping(ann);
+    assert_eq!(office.world.host(ann).native, 0);
+    let now = office.world.now;
+    office.world.host(ann).client().shutdown(now);
+    office.world.run_for(Duration::from_secs(40));
+    office.assert_empty();
+}
+
+#[test]
+fn without_a_nat_esp_is_native_and_ike_stays_on_port_500() {
+    let mut office = Office::new(Link::PERFECT, 2);
+    let ann = office.warrior([203, 0, 113, 9], None, ("ann", "secret"), |_| {});
+    office.connected(ann);
+    office.ping(ann);
+    assert!(office.world.host(ann).native > 0);
+    let ports = |d: &Datagram| [d.source.port(), d.destination.port()];
+    assert!(office.world.log().iter().all(|(_, d)| [[500, 500], [0, 0]].contains(&ports(d))));
+    let now = office.world.now;
+    office.world.host(ann).client().shutdown(now);
+    office.world.run_for(Duration::from_secs(40));
+    office.assert_empty();
+}
+
+#[test]
+fn every_suite_of_the_scenarios_connects() {
+    let suites = [
+        ("aes256-sha1-modp2048", "aes256-sha1"),
+        ("3des-sha1-modp1024", "3des-sha1"),
+        ("des-md5-modp768", "des-md5"),
+        ("aes256-sha256-ecp384", "aes128-sha256"),
+        ("aes128-sha256-ecp256", "aes128gcm16"),
+        ("aes192-sha384-modp1536", "aes192-sha512"),
+    ];
+    for (ike, esp) in suites {
+        let mut office = Office::new(Link::PERFECT, 3);
+        let nat = office.nat();
+        let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |config| {
+            config.ike = vec![ike.into()];
+            config.esp = vec![esp.into()];
+        });
+        office.connected(ann);
+        office.ping(ann);
+    }
+}
+
+#[test]
+fn ten_warriors_with_one_private_address_behind_one_nat() {
+    let mut office = Office::new(Link::PERFECT, 4);
+    let nat = office.nat();
+    let warriors: Vec<_> = (0..10)
+        .map(|_| office.warrior([192, 168, 77, 2], Some(nat), ("bob", "builder"), |_| {}))
+        .collect();
+    let mut addresses: Vec<_> = warriors.iter().map(|w| office.connected(*w)).collect();
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 10);
+    for warrior in &warriors {
+        office.ping(*warrior);
+    }
+    for warrior in &warriors {
+        let now = office.world.now;
+        office.world.host(*warrior).client().shutdown(now);
+    }
+    office.world.run_for(Duration::from_secs(40));
+    office.assert_empty();
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_leaves_nothing() {
+    let mut office = Office::new(Link::PERFECT, 5);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "guess"), |_| {});
+    office.world.run_for(Duration::from_secs(60));
+    assert_eq!(office.world.host(ann).gone.as_deref(), Some("authentication_failed"));
+    assert!(office.world.host(ann).address.is_none());
+    office.assert_empty();
+}
+
+#[test]
+fn a_wrong_key_is_refused_and_leaves_nothing() {
+    let mut office = Office::new(Link::PERFECT, 6);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |config| {
+        config.psk = Secret::new("not-the-key".into());
+    });
+    office.world.run_for(Duration::from_secs(120));
+    assert!(office.world.host(ann).gone.is_some());
+    office.assert_empty();
+}
+
+#[test]
+fn a_warrior_that_moves_to_another_port_goes_on() {
+    let mut office = Office::new(Link::PERFECT, 7);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    office.ping(ann);
+    office.world.nat(nat).rebind();
+    office.ping(ann);
+}
+
+#[test]
+fn a_warrior_that_vanishes_is_forgotten() {
+    let mut office = Office::new(Link::PERFECT, 8);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    office.world.link.loss = 1.0;
+    office.world.run_for(Duration::from_secs(3600 * 10));
+    office.assert_empty();
+    assert!(office.world.host(ann).gone.is_some());
+}
+
+#[test]
+fn a_user_who_comes_back_replaces_the_old_session() {
+    let mut office = Office::new(Link::PERFECT, 9);
+    let nat = office.nat();
+    let old = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(old);
+    let new = office.warrior([192, 168, 77, 3], Some(nat), ("ann", "secret"), |_| {});
+    assert_eq!(office.connected(new), Ipv4Addr::new(192, 168, 8, 50));
+    office.ping(new);
+    assert!(office.world.host(old).gone.is_some());
+}
+
+#[test]
+fn a_forged_source_is_dropped() {
+    let mut office = Office::new(Link::PERFECT, 10);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    let now = office.world.now;
+    let forged = udp(Ipv4Addr::new(192, 168, 8, 77), OFFICE, b"let me in");
+    office.world.host(ann).send(now, &forged);
+    office.world.run_for(Duration::from_secs(2));
+    assert!(office.world.host(office.gateway).inner.is_empty());
+    let status = office.world.host(office.gateway).gateway().status(now);
+    assert_eq!(status.drops.get("firewall_spoofed"), Some(&1));
+}
+
+#[test]
+fn cleartext_l2tp_is_never_heard() {
+    let mut office = Office::new(Link::PERFECT, 11);
+    let sccrq = [0xc8, 2, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0];
+    for port in [500, 4500, 1701] {
+        office.world.inject(Datagram {
+            source: SocketAddr::from(([203, 0, 113, 66], 1701)),
+            destination: SocketAddr::from((SERVER, port)),
+            payload: sccrq.to_vec(),
+        });
+    }
+    office.world.run_for(Duration::from_secs(10));
+    let now = office.world.now;
+    let status = office.world.host(office.gateway).gateway().status(now);
+    assert_eq!((status.l2tp_tunnels, status.isakmp_sas), (0, 0));
+    assert_eq!(office.world.log().len(), 3);
+}
+
+#[test]
+fn a_bad_network_connects_all_the_same() {
+    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(10, |s| s.parse().unwrap());
+    for seed in 0..seeds {
+        let mut link = Link::TERRIBLE;
+        link.loss = 0.1;
+        let mut office = Office::new(link, 1000 + seed);
+        let nat = office.nat();
+        let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+        office.connected(ann);
+        let now = office.world.now;
+        office.world.host(ann).client().shutdown(now);
+        office.world.run_for(Duration::from_secs(3600 * 10));
+        office.assert_empty();
+    }
+}
