@@ -1,1 +1,34 @@
-//! IKEv1 (ISAKMP) main mode, quick mode, NAT traversal, DPD and fragmentation, sans-IO, both roles.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod crypto;
+mod endpoint;
+mod error;
+mod event;
+mod job;
+mod keys;
+mod policy;
+mod secret;
+mod select;
+mod suite;
+mod vendor;
+mod wire;
+
+pub use config::{
+    ChildRequest, Config, Dpd, Limits, Mode, Path, Peer, PeerMatch, Selector, Timers, Transmit,
+    VendorIds,
+};
+pub use endpoint::{Endpoint, Stats};
+pub use error::{ConfigError, Error};
+pub use event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role, SaId};
+pub use job::{Job, JobResult};
+pub use policy::{Lifetime, Policy};
+pub use rand_core;
+pub use secret::{ChildKeys, KeyLogLine, PresharedKey};
+pub use suite::{
+    AesKeySize, ChildProposal, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash,
+    ParseProposalError, Phase1Proposal, Phase1Suite,
+};
+pub use vendor::PeerSoftware;
+pub use wire::Identity;

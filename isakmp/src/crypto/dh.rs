@@ -1,0 +1,143 @@
+use super::primes::{MODP_768, MODP_1024, MODP_1536, MODP_2048, MODP_3072, MODP_4096};
+use crate::secret::Secret;
+use crate::suite::Group;
+use crypto_bigint::modular::{FixedMontyForm, MontyParams};
+use crypto_bigint::{Odd, U768, U1024, U1536, U2048, U3072, U4096, Uint};
+use p256::elliptic_curve::point::PointCompression;
+use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
+use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey};
+use rand_core::CryptoRng;
+
+/// What a Diffie-Hellman computation gives.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Our public value as it goes into a KE payload.
+    pub(crate) public: Vec<u8>,
+    /// g^xy, if a peer's value was given.
+    pub(crate) shared: Option<Secret>,
+}
+
+/// Bits of a private exponent: twice the strength that RFC 3526 section 8 gives a group, in whole
+/// 64-bit words.
+const fn exponent_bytes(group: Group) -> usize {
+    match group {
+        Group::Modp768 | Group::Modp1024 | Group::Modp1536 | Group::Ecp256 => 32,
+        Group::Modp2048 => 40,
+        Group::Modp3072 | Group::Ecp384 => 48,
+        Group::Modp4096 => 64,
+        Group::Ecp521 => 66,
+    }
+}
+
+/// Draws a private key.
+pub(crate) fn private_key(group: Group, rng: &mut dyn CryptoRng) -> Secret {
+    loop {
+        let mut key = vec![0; exponent_bytes(group)];
+        rng.fill_bytes(&mut key);
+        if group == Group::Ecp521 {
+            // 521 bits lie in 66 bytes.
+            key[0] &= 1;
+        }
+        let valid = match group {
+            Group::Ecp256 => p256::SecretKey::from_slice(&key).is_ok(),
+            Group::Ecp384 => p384::SecretKey::from_slice(&key).is_ok(),
+            Group::Ecp521 => p521::SecretKey::from_slice(&key).is_ok(),
+            _ => key.iter().any(|b| *b != 0),
+        };
+        if valid {
+            return Secret::new(key);
+        }
+    }
+}
+
+/// Computes our public value and, with the peer's, the shared secret.
+///
+/// `None` if the peer's value is of the wrong length, trivial, or not on the curve.
+pub(crate) fn run(group: Group, private: &Secret, peer: Option<&[u8]>) -> Option<Exchange> {
+    let key = private.as_bytes();
+    if peer.is_some_and(|p| p.len() != group.public_len()) {
+        return None;
+    }
+    match group {
+        Group::Modp768 => modp::<{ U768::LIMBS }>(MODP_768, key, peer),
+        Group::Modp1024 => modp::<{ U1024::LIMBS }>(MODP_1024, key, peer),
+        Group::Modp1536 => modp::<{ U1536::LIMBS }>(MODP_1536, key, peer),
+        Group::Modp2048 => modp::<{ U2048::LIMBS }>(MODP_2048, key, peer),
+        Group::Modp3072 => modp::<{ U3072::LIMBS }>(MODP_3072, key, peer),
+        Group::Modp4096 => modp::<{ U4096::LIMBS }>(MODP_4096, key, peer),
+        Group::Ecp256 => ecp::<p256::NistP256>(key, peer),
+        Group::Ecp384 => ecp::<p384::NistP384>(key, peer),
+        Group::Ecp521 => ecp::<p521::NistP521>(key, peer),
+    }
+}
+
+fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<Exchange> {
+    let prime = Uint::<L>::from_be_hex(prime);
+    let params = MontyParams::new_vartime(Odd::new(prime).into_option()?);
+    let mut bytes = vec![0; Uint::<L>::BYTES];
+    let start = bytes.len().checked_sub(key.len())?;
+    bytes[start..].copy_from_slice(key);
+    let exponent = Uint::<L>::from_be_slice(&bytes);
+    bytes.fill(0);
+    let bits = u32::try_from(key.len() * 8).ok()?;
+    let power = |base: &Uint<L>| {
+        let power = FixedMontyForm::new(base, &params)
+            .pow_bounded_exp(&exponent, bits)
+            .retrieve();
+        power.to_be_limbs_bytes()
+    };
+    let shared = match peer {
+        Some(peer) => {
+            let peer = Uint::<L>::from_be_slice(peer);
+            // 0, 1 and p-1 would make the secret known to all (RFC 6989 section 2.1).
+            if peer <= Uint::ONE || peer >= prime.wrapping_sub(&Uint::ONE) {
+                return None;
+            }
+            Some(Secret::new(power(&peer)))
+        }
+        None => None,
+    };
+    Some(Exchange {
+        public: power(&Uint::from_u8(2)),
+        shared,
+    })
+}
+
+trait BigEndian {
+    fn to_be_limbs_bytes(&self) -> Vec<u8>;
+}
+
+impl<const L: usize> BigEndian for Uint<L> {
+    fn to_be_limbs_bytes(&self) -> Vec<u8> {
+        self.as_words()
+            .iter()
+            .rev()
+            .flat_map(|w| w.to_be_bytes())
+            .collect()
+    }
+}
+
+fn ecp<C>(key: &[u8], peer: Option<&[u8]>) -> Option<Exchange>
+where
+    C: CurveArithmetic + PointCompression,
+    AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
+    FieldBytesSize<C>: ModulusSize,
+{
+    let key = SecretKey::<C>::from_slice(key).ok()?;
+    let shared = match peer {
+        Some(peer) => {
+            // RFC 5903 section 7: the KE payload is X and Y without SEC1's form byte.
+            let mut point = vec![4];
+            point.extend_from_slice(peer);
+            let peer = PublicKey::<C>::from_sec1_bytes(&point).ok()?;
+            let shared = key.diffie_hellman(&peer);
+            Some(Secret::new(shared.raw_secret_bytes().to_vec()))
+        }
+        None => None,
+    };
+    let point = key.public_key().to_sec1_point(false);
+    Some(Exchange {
+        public: point.as_bytes().get(1..)?.to_vec(),
+        shared,
+    })
+}

@@ -1,0 +1,10 @@
+//! The primitives of IKEv1, each chosen by the negotiated suite.
+
+mod cbc;
+mod dh;
+mod hash;
+mod primes;
+
+pub(crate) use cbc::{decrypt, encrypt};
+pub(crate) use dh::{Exchange, private_key, run};
+pub(crate) use hash::{equal, hash, prf};

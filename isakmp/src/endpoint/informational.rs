@@ -1,0 +1,235 @@
+//! Informational exchanges: notifications, deletes, dead peer detection (RFC 2409 section 5.7,
+//! RFC 3706).
+
+use super::Endpoint;
+use super::dispatch::Incoming;
+use super::state::{DpdState, QuickState, Sa};
+use crate::error::Error;
+use crate::event::{CloseReason, RefusedReason, SaId};
+use crate::wire::{
+    Chain, Delete, ExchangeType, Message, Notify, PROTO_ESP, PROTO_ISAKMP, delete_payload,
+    notify_payload, payload,
+};
+use std::time::Instant;
+
+impl Endpoint {
+    pub(super) fn handle_informational(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), Error> {
+        if !sa.established() || !incoming.header.flags.encrypted() {
+            return self.handle_unprotected(sa, incoming);
+        }
+        let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
+        let iv = keys.iv(incoming.header.message_id);
+        let mut plain = Vec::new();
+        let (message, _) = Self::open_phase2(keys, incoming, &iv, &[], &mut plain)?;
+        self.alive(now, sa);
+        for part in message.iter() {
+            match part.kind {
+                payload::NOTIFICATION => self.handle_notify(now, sa, &Notify::parse(part.body)?),
+                payload::DELETE => self.handle_delete(now, sa, &Delete::parse(part.body)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody vouches for it: an error is remembered for when no answer comes, nothing else.
+    fn handle_unprotected(&mut self, sa: &mut Sa, incoming: &Incoming<'_>) -> Result<(), Error> {
+        let not_authentic = Err(Error::NotAuthentic);
+        if incoming.header.flags.encrypted() || sa.role == crate::event::Role::Responder {
+            return not_authentic;
+        }
+        let Some(handshake) = &mut sa.handshake else {
+            return not_authentic;
+        };
+        let message = Message::parse(incoming.header.next_payload, incoming.body)?;
+        let notify = message
+            .only(payload::NOTIFICATION)
+            .ok_or(Error::NotAuthentic)?;
+        let notify = Notify::parse(notify)?;
+        if notify.kind < Notify::FIRST_STATUS {
+            handshake.peer_error = Some(notify.kind);
+        }
+        Ok(())
+    }
+
+    fn handle_notify(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>) {
+        match notify.kind {
+            Notify::R_U_THERE if sa.is_spi(notify.spi) => {
+                let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
+                self.notify(sa, Notify::R_U_THERE_ACK, PROTO_ISAKMP, &spi, notify.data);
+            }
+            Notify::R_U_THERE_ACK => {
+                let sequence = sa.dpd.as_ref().map(|d| d.sequence.to_be_bytes());
+                if sequence.as_ref().is_some_and(|s| s == notify.data) {
+                    self.alive(now, sa);
+                }
+            }
+            Notify::INITIAL_CONTACT => self.initial_contact(now, sa),
+            kind if kind < Notify::FIRST_STATUS => self.peer_refused(sa, notify),
+            _ => {}
+        }
+    }
+
+    /// The peer does not like a quick mode of ours: the one it names, or the oldest.
+    fn peer_refused(&mut self, sa: &mut Sa, notify: &Notify<'_>) {
+        let open = |q: &super::state::Quick| matches!(q.state, QuickState::AwaitMessage2);
+        let spi = <[u8; 4]>::try_from(notify.spi).ok().map(u32::from_be_bytes);
+        let named = sa
+            .quicks
+            .iter()
+            .find(|(id, q)| open(q) && (spi == Some(**id) || spi == Some(q.inbound_spi)));
+        let id = named
+            .or_else(|| sa.quicks.iter().find(|(_, q)| open(q)))
+            .map(|(id, _)| *id);
+        if let Some(quick) = id.and_then(|id| sa.quicks.remove(&id)) {
+            let reason = match notify.kind {
+                Notify::NO_PROPOSAL_CHOSEN => RefusedReason::NoProposalChosen,
+                Notify::INVALID_ID_INFORMATION => RefusedReason::InvalidIdentity,
+                _ => RefusedReason::PeerRefused,
+            };
+            let hint = format!(
+                "the peer answered quick mode with {}",
+                error_name(notify.kind)
+            );
+            self.fail_quick(sa, &quick, reason, &hint);
+        }
+    }
+
+    fn handle_delete(&mut self, now: Instant, sa: &mut Sa, delete: &Delete<'_>) {
+        for spi in &delete.spis {
+            match (delete.protocol, <[u8; 4]>::try_from(*spi)) {
+                // The peer names what it receives on: our outbound SPI.
+                (PROTO_ESP, Ok(spi)) => self.peer_deleted_child(sa, u32::from_be_bytes(spi)),
+                (PROTO_ISAKMP, _) if sa.is_spi(spi) => {
+                    self.close_sa(sa, CloseReason::PeerDeleted);
+                }
+                (PROTO_ISAKMP, _) => self.peer_deleted_sibling(now, sa, spi),
+                _ => {}
+            }
+        }
+    }
+
+    /// An SA may delete another of the same peer: strongSwan does after a rekey.
+    fn peer_deleted_sibling(&mut self, _now: Instant, sa: &Sa, spi: &[u8]) {
+        let Some(cookies) = cookies(spi) else { return };
+        let id = self.by_cookies.get(&cookies).copied();
+        let same = |id: &SaId| {
+            self.sas.get(id).is_some_and(|other| {
+                other.established()
+                    && other.peer_id == sa.peer_id
+                    && other.path.remote == sa.path.remote
+            })
+        };
+        if let Some(id) = id.filter(same) {
+            self.with_sa(id, |endpoint, other| {
+                endpoint.close_sa(other, CloseReason::PeerDeleted)
+            });
+        }
+    }
+
+    /// Sends a protected notification.
+    pub(super) fn notify(&mut self, sa: &Sa, kind: u16, protocol: u8, spi: &[u8], data: &[u8]) {
+        let notify = Notify {
+            protocol,
+            kind,
+            spi,
+            data,
+        };
+        self.inform(
+            sa,
+            Chain::default().with(payload::NOTIFICATION, notify_payload(&notify)),
+        );
+    }
+
+    /// Tells the peer that an SA is gone.
+    pub(super) fn send_delete(&mut self, sa: &Sa, protocol: u8, spi: &[u8]) {
+        if self.config.send_deletes {
+            self.inform(
+                sa,
+                Chain::default().with(payload::DELETE, delete_payload(protocol, spi)),
+            );
+        }
+    }
+
+    fn inform(&mut self, sa: &Sa, chain: Chain) {
+        let id = self.new_message_id(sa);
+        let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
+        let sealed = Self::seal_phase2(sa, ExchangeType::Informational, id, &iv, &[], chain);
+        if let Ok((message, _)) = sealed {
+            self.send(sa.path, &message, sa.fragmentation);
+        }
+    }
+
+    /// The peer lives: there is time until it has to be asked.
+    pub(super) fn alive(&mut self, now: Instant, sa: &mut Sa) {
+        let Some(dpd) = self
+            .config
+            .dpd
+            .filter(|_| sa.dpd_capable && sa.established())
+        else {
+            return;
+        };
+        match &mut sa.dpd {
+            Some(state) => {
+                state.due = now + dpd.interval;
+                state.unanswered = 0;
+            }
+            None => {
+                let sequence = u32::from_be_bytes(self.random()) & 0x7fff_ffff;
+                sa.dpd = Some(DpdState {
+                    due: now + dpd.interval,
+                    sequence,
+                    unanswered: 0,
+                });
+            }
+        }
+    }
+
+    /// Asks a silent peer; false if it has been asked often enough.
+    pub(super) fn ask(&mut self, now: Instant, sa: &mut Sa) -> bool {
+        let (Some(dpd), Some(state)) = (self.config.dpd, &mut sa.dpd) else {
+            return true;
+        };
+        if state.unanswered >= dpd.retries {
+            return false;
+        }
+        state.unanswered += 1;
+        state.sequence = state.sequence.wrapping_add(1);
+        state.due = now + dpd.retry;
+        let sequence = state.sequence.to_be_bytes();
+        let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
+        self.notify(sa, Notify::R_U_THERE, PROTO_ISAKMP, &spi, &sequence);
+        true
+    }
+}
+
+impl Sa {
+    fn is_spi(&self, spi: &[u8]) -> bool {
+        cookies(spi) == Some(self.cookies)
+    }
+}
+
+fn cookies(spi: &[u8]) -> Option<crate::keys::Cookies> {
+    let (initiator, responder) = spi.split_first_chunk::<8>()?;
+    let responder = responder.try_into().ok()?;
+    Some(crate::keys::Cookies {
+        initiator: *initiator,
+        responder,
+    })
+}
+
+/// Names of errors that people meet (RFC 2408 section 3.14.1).
+pub(super) fn error_name(kind: u16) -> String {
+    match kind {
+        Notify::NO_PROPOSAL_CHOSEN => "NO-PROPOSAL-CHOSEN".to_owned(),
+        Notify::INVALID_ID_INFORMATION => "INVALID-ID-INFORMATION".to_owned(),
+        Notify::AUTHENTICATION_FAILED => "AUTHENTICATION-FAILED".to_owned(),
+        16 => "PAYLOAD-MALFORMED".to_owned(),
+        kind => format!("error {kind}"),
+    }
+}

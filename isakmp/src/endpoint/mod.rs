@@ -1,0 +1,523 @@
+//! The state machine: ISAKMP SAs, their exchanges, and the children they have made.
+
+mod children;
+mod dispatch;
+mod fragment;
+mod informational;
+mod initiator;
+mod main_mode;
+mod quick;
+mod quick_initiator;
+mod quick_responder;
+mod responder;
+mod state;
+mod timers;
+
+use crate::config::{ChildRequest, Config, Path, Peer, Transmit};
+use crate::crypto;
+use crate::error::{ConfigError, Error};
+use crate::event::{ChildId, CloseReason, Event, RefusedReason, SaId};
+use crate::job::{Job, JobResult, Purpose};
+use crate::keys::Cookies;
+use crate::secret::Secret;
+use crate::suite::{Group, Hash};
+use fragment::Fragments;
+use rand_core::CryptoRng;
+use state::{Child, QuickState, Sa, State, Wanted};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// All ISAKMP SAs of one host, in both roles.
+///
+/// It does no I/O and reads no clock: give it datagrams and the time, take transmits and events.
+pub struct Endpoint {
+    config: Arc<Config>,
+    rng: Box<dyn CryptoRng + Send>,
+    sas: BTreeMap<SaId, Box<Sa>>,
+    by_cookies: HashMap<Cookies, SaId>,
+    /// First messages: of peers that do not know our cookie yet, and of ours.
+    by_first: HashMap<(SocketAddr, [u8; 8]), SaId>,
+    /// Unauthenticated SAs as responder, by source address.
+    half_open: HashMap<IpAddr, usize>,
+    half_open_total: usize,
+    children: BTreeMap<ChildId, Child>,
+    inbound_spis: BTreeSet<u32>,
+    fragments: Fragments,
+    deadlines: BTreeSet<(Instant, Owner)>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    serial: u64,
+    stats: Stats,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Sa(SaId),
+    Child(ChildId),
+}
+
+/// Counts since the endpoint was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Main modes completed.
+    pub established: u64,
+    /// Quick modes completed.
+    pub children: u64,
+    /// Diffie-Hellman computations.
+    pub exchanges: u64,
+    /// Requests that came again and got the same answer.
+    pub duplicates: u64,
+    /// Messages that we repeated.
+    pub retransmits: u64,
+    /// Events lost because the owner did not take them.
+    pub events_lost: u64,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("sas", &self.sas.len())
+            .field("children", &self.children.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without SAs.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn new(config: Arc<Config>, rng: Box<dyn CryptoRng + Send>) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            config,
+            rng,
+            sas: BTreeMap::new(),
+            by_cookies: HashMap::new(),
+            by_first: HashMap::new(),
+            half_open: HashMap::new(),
+            half_open_total: 0,
+            children: BTreeMap::new(),
+            inbound_spis: BTreeSet::new(),
+            fragments: Fragments::default(),
+            deadlines: BTreeSet::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            serial: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes a new configuration for exchanges that start from now on.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the old one stays.
+    pub fn set_config(&mut self, _now: Instant, config: Arc<Config>) -> Result<(), ConfigError> {
+        config.check()?;
+        self.config = config;
+        Ok(())
+    }
+
+    // --- commands ---
+
+    /// Starts main mode with the peer at `path.remote`, then a quick mode for each of its children.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if there are too many SAs.
+    pub fn connect(&mut self, now: Instant, path: Path, peer: Peer) -> Result<SaId, Error> {
+        let suites = &self.config.policy.child;
+        let suites = match &peer.child_proposals {
+            own if own.is_empty() => short_list(suites, &SHORT_CHILD),
+            own => own.clone(),
+        };
+        let wanted = peer.children.iter().map(|request| Wanted {
+            request: request.clone(),
+            suites: suites.clone(),
+            replaces: None,
+        });
+        let wanted = wanted.collect();
+        self.start_main(now, path, Arc::new(peer), wanted, None)
+    }
+
+    /// Starts a quick mode; at once, or as soon as main mode is complete.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSa`].
+    pub fn open_child(
+        &mut self,
+        now: Instant,
+        sa: SaId,
+        request: ChildRequest,
+    ) -> Result<(), Error> {
+        let own = self
+            .sas
+            .get(&sa)
+            .and_then(|s| s.peer.as_ref())
+            .map(|p| p.child_proposals.clone());
+        let suites = match own {
+            Some(own) if !own.is_empty() => own,
+            _ => short_list(&self.config.policy.child, &SHORT_CHILD),
+        };
+        self.with_sa(sa, |endpoint, sa| {
+            sa.wanted.push_back(Wanted {
+                request,
+                suites,
+                replaces: None,
+            });
+            endpoint.start_wanted(now, sa);
+        })
+        .ok_or(Error::NoSuchSa)
+    }
+
+    /// Ends an ISAKMP SA; its children live on.
+    pub fn close(&mut self, now: Instant, sa: SaId) {
+        self.with_sa(sa, |endpoint, sa| {
+            endpoint.end_sa(now, sa, CloseReason::Local)
+        });
+    }
+
+    /// Ends a pair of ESP SAs.
+    pub fn close_child(&mut self, now: Instant, child: ChildId) {
+        self.end_child(now, child, CloseReason::Local);
+    }
+
+    /// Replaces an ISAKMP SA by a new one with the same peer.
+    ///
+    /// Only the side that has a [`Peer`] for it can, or one whose configuration has its key.
+    pub fn rekey(&mut self, now: Instant, sa: SaId) {
+        self.rekey_sa(now, sa);
+    }
+
+    /// Negotiates a successor of a pair of ESP SAs.
+    pub fn rekey_child(&mut self, now: Instant, child: ChildId) {
+        self.renew_child(now, child);
+    }
+
+    /// The owner has received authentic ESP on `child` from `path`: the peer lives, and is there.
+    ///
+    /// Call it for packets only that are newer than all before (highest sequence number).
+    pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) {
+        let Some(entry) = self.children.get_mut(&child) else {
+            return;
+        };
+        let (sa, moved) = (entry.sa, entry.path != path);
+        entry.path = path;
+        self.with_sa(sa, |endpoint, sa| {
+            endpoint.alive(now, sa);
+            if moved && path.local.port() == sa.path.local.port() {
+                endpoint.move_sa(sa, path);
+            }
+        });
+    }
+
+    /// Takes the result of a [`Job`].
+    pub fn finish(&mut self, now: Instant, result: JobResult) {
+        self.with_sa(result.sa, |endpoint, sa| {
+            let awaited = match result.purpose {
+                Purpose::Main => sa.job.take_if(|job| *job == result.serial),
+                Purpose::Quick(id) => {
+                    let quick = sa.quicks.get_mut(&id);
+                    quick.and_then(|q| q.job.take_if(|job| *job == result.serial))
+                }
+            };
+            if awaited.is_some() {
+                endpoint.computed(now, sa, result);
+            }
+        });
+    }
+
+    // --- output ---
+
+    /// The next datagram to send.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When `handle_timeout` is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        [first, self.fragments.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// ISAKMP SAs, half-open ones too.
+    #[must_use]
+    pub fn sa_count(&self) -> usize {
+        self.sas.len()
+    }
+
+    /// ISAKMP SAs that a peer has begun and not authenticated yet.
+    #[must_use]
+    pub fn half_open_count(&self) -> usize {
+        self.half_open_total
+    }
+
+    /// Pairs of ESP SAs.
+    #[must_use]
+    pub fn child_count(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Counts since the endpoint was made.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    // --- shared by all exchanges ---
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A cookie, never zero: zero means that there is none yet.
+    fn random_cookie(&mut self) -> [u8; 8] {
+        let mut cookie = self.random::<8>();
+        cookie[0] |= 1;
+        cookie
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < self.config.limits.events {
+            self.events.push_back(event);
+        } else {
+            self.stats.events_lost += 1;
+        }
+    }
+
+    fn refused(
+        &mut self,
+        path: Path,
+        sa: Option<SaId>,
+        reason: RefusedReason,
+        offer: String,
+        hint: String,
+    ) {
+        tracing::debug!(peer = %path.remote, reason = reason.reason(), offer, hint, "refused");
+        self.event(Event::Refused {
+            path,
+            sa,
+            reason,
+            offer,
+            hint,
+        });
+    }
+
+    /// Works on an SA that is out of the table meanwhile.
+    fn with_sa<T>(&mut self, id: SaId, work: impl FnOnce(&mut Self, &mut Sa) -> T) -> Option<T> {
+        let mut sa = self.sas.remove(&id)?;
+        let result = work(self, &mut sa);
+        if sa.state == State::Closed {
+            self.forget(&sa);
+        } else {
+            self.put(sa);
+        }
+        Some(result)
+    }
+
+    fn put(&mut self, mut sa: Box<Sa>) {
+        let deadline = sa.next_deadline();
+        if sa.deadline != deadline {
+            if let Some(at) = sa.deadline.take() {
+                self.deadlines.remove(&(at, Owner::Sa(sa.id)));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, Owner::Sa(sa.id)));
+            }
+            sa.deadline = deadline;
+        }
+        self.sas.insert(sa.id, sa);
+    }
+
+    fn forget(&mut self, sa: &Sa) {
+        if let Some(at) = sa.deadline {
+            self.deadlines.remove(&(at, Owner::Sa(sa.id)));
+        }
+        self.by_cookies.remove(&sa.cookies);
+        self.forget_first(sa);
+        for quick in sa.quicks.values() {
+            if !matches!(quick.state, QuickState::Done) {
+                self.inbound_spis.remove(&quick.inbound_spi);
+            }
+        }
+        if sa.half_open_until.is_some() {
+            self.no_longer_half_open(sa.path.remote.ip());
+        }
+    }
+
+    fn forget_first(&mut self, sa: &Sa) {
+        let key = (sa.path.remote, sa.cookies.initiator);
+        if self.by_first.get(&key) == Some(&sa.id) {
+            self.by_first.remove(&key);
+        }
+    }
+
+    fn no_longer_half_open(&mut self, source: IpAddr) {
+        self.half_open_total = self.half_open_total.saturating_sub(1);
+        if let Some(count) = self.half_open.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.half_open.remove(&source);
+            }
+        }
+    }
+
+    /// Sends an ISAKMP message, in fragments if it is long and the peer can.
+    fn send(&mut self, path: Path, message: &[u8], fragmentation: bool) {
+        match self.config.fragment_size {
+            Some(size) if fragmentation && message.len() > size => {
+                for part in fragment::split(message, size) {
+                    self.send_datagram(path, &part);
+                }
+            }
+            _ => self.send_datagram(path, message),
+        }
+    }
+
+    fn send_datagram(&mut self, path: Path, message: &[u8]) {
+        let marker: &[u8] = if path.local.port() == self.config.natt_port {
+            &natt::NON_ESP_MARKER
+        } else {
+            &[]
+        };
+        self.transmits.push_back(Transmit {
+            path,
+            payload: [marker, message].concat(),
+        });
+    }
+
+    /// Has a Diffie-Hellman computation done; `computed` follows, at once or later.
+    fn compute(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        purpose: Purpose,
+        group: Group,
+        private: Option<Secret>,
+        peer: Option<Vec<u8>>,
+    ) {
+        self.stats.exchanges += 1;
+        let private = private.unwrap_or_else(|| crypto::private_key(group, &mut *self.rng));
+        let serial = self.next_serial();
+        let job = Job {
+            sa: sa.id,
+            serial,
+            purpose,
+            group,
+            private,
+            peer,
+        };
+        if !self.config.deferred_jobs {
+            self.computed(now, sa, job.run());
+            return;
+        }
+        match purpose {
+            Purpose::Main => sa.job = Some(serial),
+            Purpose::Quick(id) => {
+                if let Some(quick) = sa.quicks.get_mut(&id) {
+                    quick.job = Some(serial);
+                }
+            }
+        }
+        self.event(Event::Job(Box::new(job)));
+    }
+
+    fn computed(&mut self, now: Instant, sa: &mut Sa, result: JobResult) {
+        let outcome = match (result.purpose, sa.role) {
+            (Purpose::Main, crate::event::Role::Initiator) => {
+                self.main_initiator_computed(now, sa, result)
+            }
+            (Purpose::Main, crate::event::Role::Responder) => {
+                self.main_responder_computed(now, sa, result)
+            }
+            (Purpose::Quick(id), _) => self.quick_computed(now, sa, id, result),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(peer = %sa.path.remote, reason = error.reason(), "exchange failed");
+            if sa.state == State::Computing {
+                self.fail_sa(
+                    sa,
+                    RefusedReason::PeerRefused,
+                    "the peer's Diffie-Hellman value is invalid",
+                );
+            }
+        }
+    }
+
+    /// The peer has proved that it is at `path`.
+    fn move_sa(&mut self, sa: &mut Sa, path: Path) {
+        if sa.path == path {
+            return;
+        }
+        let old = std::mem::replace(&mut sa.path, path);
+        if let Some(keepalive) = &mut sa.keepalive {
+            // The next one goes to the new place.
+            *keepalive = keepalive.clone();
+        }
+        for child in self.children.values_mut().filter(|c| c.sa == sa.id) {
+            child.path = path;
+        }
+        self.event(Event::PathChanged {
+            sa: sa.id,
+            old,
+            new: path,
+        });
+    }
+}
+
+/// SHA-1 of a message as it came: tells a duplicate from a new message.
+fn digest(message: &[u8]) -> Vec<u8> {
+    crypto::hash(Hash::Sha1, &[message])
+}
+
+/// Phase 1 proposals of an initiator without a list of its own: few, as some responders choke on
+/// many.
+const SHORT_PHASE1: [&str; 8] = [
+    "aes256-sha256-modp2048",
+    "aes256-sha1-ecp384",
+    "aes128-sha1-ecp256",
+    "aes256-sha1-modp2048",
+    "aes128-sha1-modp2048",
+    "3des-sha1-modp2048",
+    "aes256-sha1-modp1024",
+    "3des-sha1-modp1024",
+];
+
+/// The same for phase 2.
+const SHORT_CHILD: [&str; 4] = ["aes256-sha1", "aes128-sha1", "aes256-sha256", "3des-sha1"];
+
+/// What of a short list a policy allows; all of the policy if nothing.
+fn short_list<T: Clone + PartialEq + std::str::FromStr>(policy: &[T], words: &[&str]) -> Vec<T> {
+    let known = words.iter().filter_map(|w| w.parse().ok());
+    let short: Vec<T> = known.filter(|suite| policy.contains(suite)).collect();
+    if short.is_empty() {
+        policy.to_vec()
+    } else {
+        short
+    }
+}
+
+/// How long a lifetime of `seconds` is good for before it should be renewed: all but a tenth.
+fn soft(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.saturating_mul(9) / 10)
+}

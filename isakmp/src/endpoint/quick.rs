@@ -1,0 +1,352 @@
+//! What both roles of quick mode share (RFC 2409 section 5.5).
+
+use super::dispatch::{Incoming, known};
+use super::state::{Child, PendingChild, Quick, QuickState, Sa, Wanted};
+use super::{Endpoint, digest, soft};
+use crate::config::{PeerMatch, Selector};
+use crate::crypto;
+use crate::error::Error;
+use crate::event::{ChildId, ChildSa, CloseReason, Event, Role};
+use crate::job::JobResult;
+use crate::keys::Keys;
+use crate::secret::{ChildKeys, Secret};
+use crate::suite::{ChildSuite, EspIntegrity};
+use crate::wire::{Chain, ExchangeType, Identity, Message, PROTO_ESP, payload};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// SPIs up to 255 are reserved (RFC 4303 section 2.1).
+const FIRST_SPI: u32 = 256;
+
+impl Endpoint {
+    pub(super) fn handle_quick(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), Error> {
+        let id = incoming.header.message_id;
+        if !sa.established() || !incoming.header.flags.encrypted() || id == 0 {
+            return Err(Error::Unexpected("isakmp_quick_mode_too_early"));
+        }
+        let digest = digest(incoming.bytes);
+        let Some(mut quick) = sa.quicks.remove(&id) else {
+            return self.handle_quick_1(now, sa, incoming, digest);
+        };
+        if let Some(reply) = known(quick.answered.as_ref(), &digest) {
+            sa.quicks.insert(id, quick);
+            self.repeat(sa, incoming.path, reply);
+            return Ok(());
+        }
+        let result = match quick.state {
+            QuickState::AwaitMessage2 => self.handle_quick_2(now, sa, &mut quick, incoming, digest),
+            QuickState::AwaitMessage3 => self.handle_quick_3(now, sa, &mut quick, incoming, digest),
+            QuickState::Computing => Ok(()),
+            // A fourth message (CONNECTED): Windows sends one although we never set the commit bit.
+            QuickState::Done => Ok(()),
+        };
+        // With PFS message 3 follows its computation.
+        let after = match (&result, &quick.state) {
+            (Ok(()), QuickState::Computing) => {
+                quick.child.as_mut().and_then(|c| c.peer_public.take())
+            }
+            _ => None,
+        };
+        let pfs = if after.is_some() {
+            quick.pfs.clone()
+        } else {
+            None
+        };
+        sa.quicks.insert(id, quick);
+        if let (Some(public), Some((group, private))) = (after, pfs) {
+            let purpose = crate::job::Purpose::Quick(id);
+            self.compute(now, sa, purpose, group, Some(private), Some(public));
+        }
+        result
+    }
+
+    /// A Diffie-Hellman computation of a quick mode is done.
+    pub(super) fn quick_computed(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        id: u32,
+        result: JobResult,
+    ) -> Result<(), Error> {
+        let Some(mut quick) = sa.quicks.remove(&id) else {
+            return Err(Error::Unexpected("isakmp_state"));
+        };
+        let Some(exchange) = result.exchange else {
+            self.inbound_spis.remove(&quick.inbound_spi);
+            return Err(Error::InvalidKeyExchange);
+        };
+        let done = match (quick.role, exchange.shared) {
+            (Role::Responder, shared) => {
+                self.send_quick_2(now, sa, id, &mut quick, &exchange.public, shared.as_ref())
+            }
+            (Role::Initiator, None) => {
+                if let Some((group, _)) = quick.pfs.take() {
+                    quick.pfs = Some((group, result.private));
+                }
+                self.send_quick_1(now, sa, id, &mut quick, Some(&exchange.public))
+            }
+            (Role::Initiator, Some(shared)) => {
+                self.send_quick_3(now, sa, id, &mut quick, Some(&shared))
+            }
+        };
+        sa.quicks.insert(id, quick);
+        done
+    }
+
+    /// Decrypts a phase 2 message and verifies its HASH payload over `prefix` and the rest.
+    pub(super) fn open_phase2<'p>(
+        keys: &Keys,
+        incoming: &Incoming<'_>,
+        iv: &[u8],
+        nonce: &[u8],
+        plain: &'p mut Vec<u8>,
+    ) -> Result<(Message<'p>, Vec<u8>), Error> {
+        let (bytes, next) = keys
+            .decrypt(iv, incoming.body)
+            .ok_or(Error::Undecryptable)?;
+        *plain = bytes;
+        let message = Message::parse(incoming.header.next_payload, plain)
+            .map_err(|_| Error::Undecryptable)?;
+        let first = message
+            .first()
+            .filter(|p| p.kind == payload::HASH)
+            .ok_or(Error::NotAuthentic)?;
+        let rest = plain
+            .get(first.end..message.len())
+            .ok_or(Error::NotAuthentic)?;
+        let id = incoming.header.message_id.to_be_bytes();
+        let expected = keys.phase2_hash(&[&id, nonce, rest]);
+        if !crypto::equal(first.body, expected.as_bytes()) {
+            return Err(Error::NotAuthentic);
+        }
+        Ok((message, next))
+    }
+
+    /// Encrypts a phase 2 message with its HASH payload in front: the message, and the IV after it.
+    pub(super) fn seal_phase2(
+        sa: &Sa,
+        exchange: ExchangeType,
+        id: u32,
+        iv: &[u8],
+        nonce: &[u8],
+        mut chain: Chain,
+    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let state = Error::Unexpected("isakmp_state");
+        let Some(keys) = &sa.keys else {
+            return Err(state);
+        };
+        let rest = chain.encode();
+        let hash = keys.phase2_hash(&[&id.to_be_bytes(), nonce, &rest]);
+        chain.prepend(payload::HASH, hash.as_bytes().to_vec());
+        sa.encrypted(exchange, id, iv, &chain).ok_or(state)
+    }
+
+    /// An SPI that no other SA of ours has.
+    pub(super) fn new_spi(&mut self) -> u32 {
+        loop {
+            let spi = u32::from_be_bytes(self.random());
+            if spi >= FIRST_SPI && self.inbound_spis.insert(spi) {
+                return spi;
+            }
+        }
+    }
+
+    /// Truncation to 96 bits cannot be negotiated: it is known of a peer or not.
+    pub(super) fn truncate(
+        &self,
+        sa: &Sa,
+        suite: ChildSuite,
+        wanted: Option<ChildSuite>,
+    ) -> ChildSuite {
+        let old = wanted.is_some_and(|w| w.integrity == Some(EspIntegrity::HmacSha256_96));
+        let peer = sa.path.remote.ip();
+        let listed = self
+            .config
+            .sha256_96
+            .iter()
+            .any(|m: &PeerMatch| m.length(peer).is_some());
+        match suite.integrity {
+            Some(EspIntegrity::HmacSha256_128) if old || listed => ChildSuite {
+                integrity: Some(EspIntegrity::HmacSha256_96),
+                ..suite
+            },
+            _ => suite,
+        }
+    }
+
+    /// Keys of packets to us and to the peer.
+    pub(super) fn child_keys(
+        sa: &Sa,
+        quick: &Quick,
+        child: &PendingChild,
+        shared: Option<&Secret>,
+    ) -> Option<[ChildKeys; 2]> {
+        let keys = sa.keys.as_ref()?;
+        let encryption = child.suite.cipher.key_len();
+        let length = encryption + child.suite.integrity.map_or(0, EspIntegrity::key_len);
+        let nonces = [&quick.initiator_nonce[..], &quick.responder_nonce];
+        let one = |spi| {
+            let keymat = keys.keymat(shared, PROTO_ESP, spi, nonces, length);
+            let (e, a) = keymat.as_bytes().split_at_checked(encryption)?;
+            Some(ChildKeys::new(e, a))
+        };
+        Some([one(quick.inbound_spi)?, one(child.outbound_spi)?])
+    }
+
+    /// Our address as the peer knows it, and the peer's own, from its NAT-OA payloads.
+    pub(super) fn nat_oa(sa: &Sa, role: Role, message: &Message<'_>) -> Option<(IpAddr, IpAddr)> {
+        let dialect = sa.dialect?;
+        let addresses = message.all(dialect.nat_oa_payload());
+        let mut addresses = addresses.filter_map(|body| Identity::parse(body).ok()?.0.address());
+        let first = addresses.next()?;
+        // Two: initiator's, responder's. One: the sender's own.
+        Some(match (addresses.next(), role) {
+            (None, _) => (sa.path.local.ip(), first),
+            (Some(second), Role::Initiator) => (first, second),
+            (Some(second), Role::Responder) => (second, first),
+        })
+    }
+
+    /// Our NAT-OA payloads.
+    pub(super) fn nat_oa_payloads(sa: &Sa, role: Role) -> Vec<(u8, Vec<u8>)> {
+        let Some(dialect) = sa.dialect.filter(|_| sa.nat.any()) else {
+            return Vec::new();
+        };
+        let [own, peer] = [sa.path.local, sa.path.remote]
+            .map(|a| Identity::Address(a.ip().to_canonical()).payload(0, 0));
+        let bodies = match (dialect.nat_oa_count(), role) {
+            (0, _) => Vec::new(),
+            (1, _) => vec![own],
+            (_, Role::Initiator) => vec![own, peer],
+            (_, Role::Responder) => vec![peer, own],
+        };
+        bodies
+            .into_iter()
+            .map(|body| (dialect.nat_oa_payload(), body))
+            .collect()
+    }
+
+    /// Quick mode is complete.
+    pub(super) fn establish_child(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        quick: &mut Quick,
+        path: crate::config::Path,
+    ) {
+        let Some(child) = quick.child.take() else {
+            return;
+        };
+        let Some([inbound_keys, outbound_keys]) = child.keys else {
+            return;
+        };
+        let id = ChildId(self.next_serial());
+        let wanted = quick.wanted.take();
+        let [local, remote] = child.selectors;
+        let known = wanted.as_ref().and_then(|w| w.replaces);
+        let replaces = known.or_else(|| self.predecessor(sa, &local, &remote));
+        let established = ChildSa {
+            child: id,
+            sa: sa.id,
+            role: quick.role,
+            path,
+            replaces,
+            inbound_spi: quick.inbound_spi,
+            outbound_spi: child.outbound_spi,
+            inbound_keys,
+            outbound_keys,
+            suite: child.suite,
+            mode: child.mode,
+            udp_encapsulation: child.udp,
+            local_selector: local.clone(),
+            remote_selector: remote.clone(),
+            nat_oa: child.nat_oa,
+            lifetime: child.lifetime,
+        };
+        let seconds = u64::from(child.lifetime.seconds);
+        let entry = Child {
+            sa: sa.id,
+            path,
+            peer_id: sa.peer_id.clone(),
+            peer: sa.peer.clone(),
+            inbound_spi: quick.inbound_spi,
+            outbound_spi: child.outbound_spi,
+            wanted: Child::wanted(
+                &established,
+                wanted,
+                quick.pfs.as_ref().map(|(group, _)| *group),
+            ),
+            selectors: [local, remote],
+            rekey_at: (quick.role == Role::Initiator).then(|| now + soft(seconds)),
+            expires: now + Duration::from_secs(seconds),
+        };
+        self.deadlines
+            .insert((entry.next_deadline(), super::Owner::Child(id)));
+        self.children.insert(id, entry);
+        self.stats.children += 1;
+        self.event(Event::ChildEstablished(Box::new(established)));
+        if let (Role::Initiator, Some(old)) = (quick.role, known) {
+            self.end_child_of(now, sa, old, CloseReason::Replaced);
+        }
+        self.limit_children(now, sa);
+    }
+
+    /// The pair that carries the same between the same peers.
+    fn predecessor(&self, sa: &Sa, local: &Selector, remote: &Selector) -> Option<ChildId> {
+        let same =
+            |c: &Child| c.belongs_to(sa) && c.selectors[0] == *local && c.selectors[1] == *remote;
+        self.children
+            .iter()
+            .rev()
+            .find(|(_, c)| same(c))
+            .map(|(id, _)| *id)
+    }
+
+    /// A quick mode for each child that is wanted.
+    pub(super) fn start_wanted(&mut self, now: Instant, sa: &mut Sa) {
+        while sa.established()
+            && sa.quicks.len() < self.config.limits.quick_modes_per_sa
+            && let Some(wanted) = sa.wanted.pop_front()
+        {
+            self.start_quick(now, sa, wanted);
+        }
+    }
+
+    /// Message IDs are random and not in use.
+    pub(super) fn new_message_id(&mut self, sa: &Sa) -> u32 {
+        loop {
+            let id = u32::from_be_bytes(self.random());
+            if id != 0 && !sa.quicks.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn selector_id(request: Option<&Identity>, address: IpAddr) -> Identity {
+        request
+            .cloned()
+            .unwrap_or(Identity::Address(address.to_canonical()))
+    }
+
+    pub(super) fn wanted_selectors(sa: &Sa, wanted: &Wanted) -> [Selector; 2] {
+        let request = &wanted.request;
+        let protocol = request.protocol;
+        [
+            Selector {
+                id: Self::selector_id(request.local.as_ref(), sa.path.local.ip()),
+                protocol,
+                port: request.local_port,
+            },
+            Selector {
+                id: Self::selector_id(request.remote.as_ref(), sa.path.remote.ip()),
+                protocol,
+                port: request.remote_port,
+            },
+        ]
+    }
+}

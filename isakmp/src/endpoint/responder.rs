@@ -1,0 +1,268 @@
+//! Main mode as responder (RFC 2409 section 5.4).
+
+use super::dispatch::Incoming;
+use super::main_mode::NONCE_LEN;
+use super::state::{Answered, Handshake, Sa, State};
+use super::{Endpoint, digest};
+use crate::config::{Path, PeerMatch};
+use crate::error::Error;
+use crate::event::{RefusedReason, Role, SaId};
+use crate::job::{JobResult, Purpose};
+use crate::keys::Cookies;
+use crate::select;
+use crate::vendor::Capabilities;
+use crate::wire::{
+    Chain, ExchangeType, Flags, Header, Message, Notify, PROTO_ISAKMP, SaPayload, notify_payload,
+    payload,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+impl Endpoint {
+    /// SA, vendor IDs: the first message of a peer.
+    pub(super) fn handle_first(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), Error> {
+        if incoming.header.flags.encrypted() {
+            return Err(Error::Unexpected("isakmp_encryption_flag"));
+        }
+        let message = Message::parse(incoming.header.next_payload, incoming.body)?;
+        if message.first().is_none_or(|p| p.kind != payload::SA) {
+            return Err(Error::Unexpected("isakmp_sa_is_not_first"));
+        }
+        let sa_body = message
+            .only(payload::SA)
+            .ok_or(Error::Unexpected("isakmp_no_sa"))?;
+        let offer = SaPayload::parse(sa_body)?;
+        let source = incoming.path.remote.ip();
+        self.check_half_open(source)?;
+        let Some(psk) = PeerMatch::best(&self.config.psks, source).cloned() else {
+            self.refuse_first(
+                incoming,
+                RefusedReason::NoPresharedKey,
+                String::new(),
+                format!("no pre-shared key is configured for {source}"),
+            );
+            return Err(Error::Refused("no_preshared_key"));
+        };
+        let offers = select::phase1_offers(&offer);
+        let Some(chosen) = select::choose_phase1(&offers, &self.config.policy.phase1) else {
+            let (text, hint) = select::explain_phase1(&offer, &self.config.policy);
+            self.refuse_first(incoming, RefusedReason::NoProposalChosen, text, hint);
+            return Err(Error::Refused("no_proposal_chosen"));
+        };
+        let capabilities = Capabilities::read(message.all(payload::VENDOR_ID), &self.config);
+        let mut chain = Chain::default().with(payload::SA, chosen.answer());
+        for body in capabilities.answer(&self.config) {
+            chain.push(payload::VENDOR_ID, body);
+        }
+        let own = self.config.policy.phase1_lifetime.as_secs();
+        let cookies = Cookies {
+            initiator: incoming.header.initiator_cookie,
+            responder: self.random_cookie(),
+        };
+        let mut sa = Box::new(Sa {
+            id: SaId(self.next_serial()),
+            role: Role::Responder,
+            path: incoming.path,
+            cookies,
+            state: State::AwaitMessage3,
+            half_open_until: Some(now + self.config.limits.half_open_time),
+            peer: None,
+            psk,
+            dialect: None,
+            dpd_capable: false,
+            fragmentation: false,
+            software: crate::vendor::PeerSoftware::Unknown,
+            nat: natt::Detection::default(),
+            suite: chosen.suite,
+            seconds: chosen.seconds.map_or(own, |s| s.min(own)),
+            peer_id: None,
+            handshake: Some(Box::new(Handshake {
+                sa_body: sa_body.to_vec(),
+                ..Handshake::default()
+            })),
+            keys: None,
+            retransmit: None,
+            answered: None,
+            quicks: BTreeMap::new(),
+            wanted: VecDeque::new(),
+            dpd: None,
+            keepalive: None,
+            rekey_at: None,
+            expires: None,
+            replaces: None,
+            job: None,
+            deadline: None,
+        });
+        sa.adopt(&capabilities);
+        let reply = sa.plain(&chain);
+        self.send(sa.path, &reply, false);
+        sa.answered = Some(Answered {
+            digest: digest(incoming.bytes),
+            reply: Some(reply),
+        });
+        self.half_open_total += 1;
+        *self.half_open.entry(source).or_default() += 1;
+        self.by_first
+            .insert((sa.path.remote, cookies.initiator), sa.id);
+        self.by_cookies.insert(cookies, sa.id);
+        self.put(sa);
+        Ok(())
+    }
+
+    fn check_half_open(&self, source: std::net::IpAddr) -> Result<(), Error> {
+        let limits = &self.config.limits;
+        if self.half_open_total >= limits.half_open || self.sas.len() >= limits.sas {
+            return Err(Error::Limit("isakmp_half_open_limit"));
+        }
+        let here = self.half_open.get(&source).copied().unwrap_or(0);
+        if here >= limits.half_open_per_source {
+            return Err(Error::Limit("isakmp_half_open_per_source_limit"));
+        }
+        Ok(())
+    }
+
+    /// Says no to a first message; keeps nothing.
+    fn refuse_first(
+        &mut self,
+        incoming: &Incoming<'_>,
+        reason: RefusedReason,
+        offer: String,
+        hint: String,
+    ) {
+        self.refused(incoming.path, None, reason, offer, hint);
+        let spi = incoming.header.initiator_cookie;
+        let notify = Notify {
+            protocol: PROTO_ISAKMP,
+            kind: Notify::NO_PROPOSAL_CHOSEN,
+            spi: &spi,
+            data: &[],
+        };
+        let chain = Chain::default().with(payload::NOTIFICATION, notify_payload(&notify));
+        let header = Header {
+            initiator_cookie: incoming.header.initiator_cookie,
+            responder_cookie: self.random_cookie(),
+            next_payload: chain.first(),
+            exchange: ExchangeType::Informational,
+            flags: Flags::NONE,
+            message_id: u32::from_be_bytes(self.random()),
+        };
+        self.send(incoming.path, &header.encode(&chain.encode()), false);
+    }
+
+    /// A message with cookies we do not know.
+    pub(super) fn handle_stateless(
+        &mut self,
+        _now: Instant,
+        _incoming: &Incoming<'_>,
+    ) -> Result<(), Error> {
+        Err(Error::UnknownCookies)
+    }
+
+    /// KE, nonce, NAT-D. The peer knows our cookie, so it is where it says it is.
+    pub(super) fn handle_message_3(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        incoming: &Incoming<'_>,
+        digest: Vec<u8>,
+    ) -> Result<(), Error> {
+        let (public, nonce) = self.read_exchange(sa, incoming)?;
+        let handshake = sa
+            .handshake
+            .as_mut()
+            .ok_or(Error::Unexpected("isakmp_state"))?;
+        handshake.initiator_public.clone_from(&public);
+        handshake.initiator_nonce = nonce;
+        sa.answered = Some(Answered {
+            digest,
+            reply: None,
+        });
+        sa.state = State::Computing;
+        self.compute(now, sa, Purpose::Main, sa.suite.group, None, Some(public));
+        Ok(())
+    }
+
+    pub(super) fn main_responder_computed(
+        &mut self,
+        _now: Instant,
+        sa: &mut Sa,
+        result: JobResult,
+    ) -> Result<(), Error> {
+        let exchange = result.exchange.ok_or(Error::InvalidKeyExchange)?;
+        let shared = exchange.shared.ok_or(Error::InvalidKeyExchange)?;
+        let nonce = self.random::<NONCE_LEN>();
+        let chain = self.exchange_chain(sa, &exchange.public, &nonce);
+        if let Some(handshake) = &mut sa.handshake {
+            handshake.responder_nonce = nonce.to_vec();
+            handshake.responder_public = exchange.public;
+        }
+        self.derive(sa, &shared)?;
+        let reply = sa.plain(&chain);
+        self.send(sa.path, &reply, sa.fragmentation);
+        if let Some(answered) = &mut sa.answered {
+            answered.reply = Some(reply);
+        }
+        sa.state = State::AwaitMessage5;
+        Ok(())
+    }
+
+    /// ID, HASH, perhaps INITIAL-CONTACT.
+    pub(super) fn handle_message_5(
+        &mut self,
+        now: Instant,
+        sa: &mut Sa,
+        incoming: &Incoming<'_>,
+        digest: Vec<u8>,
+    ) -> Result<(), Error> {
+        let (identity, notifies) = match self.read_authentication(sa, incoming) {
+            Ok(read) => read,
+            Err(error) => {
+                self.report_authentication(sa, incoming.path);
+                return Err(error);
+            }
+        };
+        let id = self.own_id(sa);
+        let hash = Self::main_hash(sa, Role::Responder, &id)?;
+        let chain = Chain::default()
+            .with(payload::IDENTIFICATION, id)
+            .with(payload::HASH, hash.as_bytes());
+        let iv = sa.keys.as_ref().map(|k| k.iv(0)).unwrap_or_default();
+        let (reply, iv) = sa
+            .encrypted(ExchangeType::Main, 0, &iv, &chain)
+            .ok_or(Error::Unexpected("isakmp_state"))?;
+        if let Some(keys) = &mut sa.keys {
+            keys.set_iv(iv);
+        }
+        self.send(incoming.path, &reply, sa.fragmentation);
+        sa.answered = Some(Answered {
+            digest,
+            reply: Some(reply),
+        });
+        self.establish(now, sa, incoming.path, identity);
+        if notifies.contains(&Notify::INITIAL_CONTACT) {
+            self.initial_contact(now, sa);
+        }
+        Ok(())
+    }
+
+    /// Once for each SA: anybody can send garbage, so the SA stays.
+    fn report_authentication(&mut self, sa: &mut Sa, path: Path) {
+        let Some(handshake) = &mut sa.handshake else {
+            return;
+        };
+        if !std::mem::replace(&mut handshake.reported, true) {
+            let hint = "the message does not decrypt or verify: the pre-shared key (PSK) differs from the peer's";
+            self.refused(
+                path,
+                Some(sa.id),
+                RefusedReason::AuthenticationFailed,
+                sa.suite.to_string(),
+                hint.to_owned(),
+            );
+        }
+    }
+}

@@ -1,0 +1,259 @@
+use crate::config::{ChildRequest, Path, Peer};
+use crate::event::{ChildId, ChildSa, Role, SaId};
+use crate::keys::{Cookies, Exchanged, Keys};
+use crate::policy::Lifetime;
+use crate::secret::{PresharedKey, Secret};
+use crate::suite::{ChildSuite, Group, Phase1Suite};
+use crate::vendor::{Capabilities, PeerSoftware};
+use crate::wire::Identity;
+use natt::{Detection, Dialect};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Where main mode stands: which message is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// As initiator, awaiting message 2, 4 or 6.
+    AwaitMessage2,
+    AwaitMessage4,
+    AwaitMessage6,
+    /// As responder, awaiting message 3 or 5.
+    AwaitMessage3,
+    AwaitMessage5,
+    /// A Diffie-Hellman computation is under way.
+    Computing,
+    Established,
+    Closed,
+}
+
+/// A request that is repeated until it is answered.
+#[derive(Debug)]
+pub(super) struct Retransmit {
+    pub(super) message: Vec<u8>,
+    pub(super) attempts: u32,
+    pub(super) due: Instant,
+}
+
+/// What only phase 1 needs.
+#[derive(Debug, Default)]
+pub(super) struct Handshake {
+    /// The body of the initiator's SA payload.
+    pub(super) sa_body: Vec<u8>,
+    pub(super) initiator_nonce: Vec<u8>,
+    pub(super) responder_nonce: Vec<u8>,
+    pub(super) initiator_public: Vec<u8>,
+    pub(super) responder_public: Vec<u8>,
+    pub(super) private: Option<Secret>,
+    /// Bodies of the peer's NAT-D payloads.
+    pub(super) nat_d: Vec<Vec<u8>>,
+    /// The peer has sent an error that nobody can vouch for.
+    pub(super) peer_error: Option<u16>,
+    /// A refusal has been reported already.
+    pub(super) reported: bool,
+}
+
+impl Handshake {
+    pub(super) fn exchanged(&self, cookies: Cookies) -> Exchanged<'_> {
+        Exchanged {
+            cookies,
+            initiator_nonce: &self.initiator_nonce,
+            responder_nonce: &self.responder_nonce,
+            initiator_public: &self.initiator_public,
+            responder_public: &self.responder_public,
+        }
+    }
+}
+
+/// A message that was processed, and what we answered: the same again gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) digest: Vec<u8>,
+    pub(super) reply: Option<Vec<u8>>,
+}
+
+/// Dead peer detection of one SA.
+#[derive(Debug)]
+pub(super) struct DpdState {
+    /// When to ask (again).
+    pub(super) due: Instant,
+    pub(super) sequence: u32,
+    pub(super) unanswered: u32,
+}
+
+/// An ISAKMP SA.
+#[derive(Debug)]
+pub(super) struct Sa {
+    pub(super) id: SaId,
+    pub(super) role: Role,
+    pub(super) path: Path,
+    pub(super) cookies: Cookies,
+    pub(super) state: State,
+    pub(super) half_open_until: Option<Instant>,
+    pub(super) peer: Option<Arc<Peer>>,
+    pub(super) psk: PresharedKey,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) dpd_capable: bool,
+    pub(super) fragmentation: bool,
+    pub(super) software: PeerSoftware,
+    pub(super) nat: Detection,
+    pub(super) suite: Phase1Suite,
+    pub(super) seconds: u64,
+    pub(super) peer_id: Option<Identity>,
+    pub(super) handshake: Option<Box<Handshake>>,
+    pub(super) keys: Option<Keys>,
+    pub(super) retransmit: Option<Retransmit>,
+    pub(super) answered: Option<Answered>,
+    pub(super) quicks: BTreeMap<u32, Quick>,
+    pub(super) wanted: VecDeque<Wanted>,
+    pub(super) dpd: Option<DpdState>,
+    pub(super) keepalive: Option<natt::Keepalive>,
+    pub(super) rekey_at: Option<Instant>,
+    pub(super) expires: Option<Instant>,
+    /// The SA that this one takes over from.
+    pub(super) replaces: Option<SaId>,
+    /// The computation that is awaited.
+    pub(super) job: Option<u64>,
+    /// As it stands in the endpoint's list.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Sa {
+    pub(super) fn adopt(&mut self, capabilities: &Capabilities) {
+        self.dialect = capabilities.dialect;
+        self.dpd_capable = capabilities.dpd;
+        self.fragmentation = capabilities.fragmentation.is_some();
+        self.software = capabilities.software;
+    }
+
+    pub(super) fn established(&self) -> bool {
+        self.state == State::Established
+    }
+
+    /// When something is due next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        [
+            self.half_open_until,
+            self.retransmit.as_ref().map(|r| r.due),
+            self.dpd.as_ref().map(|d| d.due),
+            self.keepalive.as_ref().map(natt::Keepalive::poll_timeout),
+            self.rekey_at,
+            self.expires,
+            self.quicks.values().map(Quick::next_deadline).min(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// A child that is to be negotiated.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) request: ChildRequest,
+    pub(super) suites: Vec<ChildSuite>,
+    pub(super) replaces: Option<ChildId>,
+}
+
+/// Where a quick mode stands.
+#[derive(Debug)]
+pub(super) enum QuickState {
+    /// As initiator, awaiting message 2.
+    AwaitMessage2,
+    /// As responder, awaiting message 3.
+    AwaitMessage3,
+    Computing,
+    /// Only answers duplicates.
+    Done,
+}
+
+/// A quick mode exchange.
+#[derive(Debug)]
+pub(super) struct Quick {
+    pub(super) state: QuickState,
+    pub(super) role: Role,
+    /// The IV of the next message.
+    pub(super) iv: Vec<u8>,
+    pub(super) initiator_nonce: Vec<u8>,
+    pub(super) responder_nonce: Vec<u8>,
+    pub(super) pfs: Option<(Group, Secret)>,
+    pub(super) wanted: Option<Wanted>,
+    /// As responder, what was chosen; as initiator, after message 2.
+    pub(super) child: Option<Box<PendingChild>>,
+    pub(super) inbound_spi: u32,
+    pub(super) retransmit: Option<Retransmit>,
+    pub(super) answered: Option<Answered>,
+    pub(super) job: Option<u64>,
+    /// Given up or forgotten then.
+    pub(super) until: Instant,
+}
+
+impl Quick {
+    fn next_deadline(&self) -> Instant {
+        self.retransmit
+            .as_ref()
+            .map_or(self.until, |r| r.due.min(self.until))
+    }
+}
+
+/// A child before its keys are known.
+#[derive(Debug)]
+pub(super) struct PendingChild {
+    pub(super) suite: ChildSuite,
+    pub(super) mode: crate::config::Mode,
+    pub(super) udp: bool,
+    pub(super) lifetime: Lifetime,
+    pub(super) outbound_spi: u32,
+    pub(super) selectors: [crate::config::Selector; 2],
+    pub(super) nat_oa: Option<(std::net::IpAddr, std::net::IpAddr)>,
+    pub(super) peer_public: Option<Vec<u8>>,
+    /// As responder: payloads of message 2 but KE and HASH; as initiator unused.
+    pub(super) answer: Vec<(u8, Vec<u8>)>,
+    /// The keys, once they are known: inbound, outbound.
+    pub(super) keys: Option<[crate::secret::ChildKeys; 2]>,
+}
+
+/// A pair of ESP SAs.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) sa: SaId,
+    pub(super) path: Path,
+    pub(super) peer_id: Option<Identity>,
+    pub(super) peer: Option<Arc<Peer>>,
+    pub(super) inbound_spi: u32,
+    pub(super) outbound_spi: u32,
+    pub(super) wanted: Wanted,
+    pub(super) selectors: [crate::config::Selector; 2],
+    pub(super) rekey_at: Option<Instant>,
+    pub(super) expires: Instant,
+}
+
+impl Child {
+    /// The peer of `sa` has made it: over `sa`, or over an SA before it.
+    pub(super) fn belongs_to(&self, sa: &Sa) -> bool {
+        let same_peer = self.peer_id == sa.peer_id && self.path.remote == sa.path.remote;
+        self.sa == sa.id || same_peer
+    }
+
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.rekey_at
+            .map_or(self.expires, |at| at.min(self.expires))
+    }
+
+    /// The request that would negotiate the same again.
+    pub(super) fn wanted(sa: &ChildSa, wanted: Option<Wanted>, pfs: Option<Group>) -> Wanted {
+        wanted.unwrap_or_else(|| Wanted {
+            request: ChildRequest {
+                mode: sa.mode,
+                local: Some(sa.local_selector.id.clone()),
+                remote: Some(sa.remote_selector.id.clone()),
+                protocol: sa.local_selector.protocol,
+                local_port: sa.local_selector.port,
+                remote_port: sa.remote_selector.port,
+                pfs,
+            },
+            suites: vec![sa.suite],
+            replaces: None,
+        })
+    }
+}

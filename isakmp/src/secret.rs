@@ -1,0 +1,127 @@
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Key material: zeroed on drop, its Debug shows the length only.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Secret(Vec<u8>);
+
+impl Secret {
+    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({} bytes)", self.0.len())
+    }
+}
+
+/// A pre-shared key: any bytes.
+#[derive(Clone)]
+pub struct PresharedKey(Secret);
+
+impl PresharedKey {
+    /// The key's bytes, as typed: no terminator, no hexadecimal.
+    #[must_use]
+    pub fn new(key: impl AsRef<[u8]>) -> Self {
+        Self(Secret::new(key.as_ref().to_vec()))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for PresharedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PresharedKey({} bytes)", self.as_bytes().len())
+    }
+}
+
+/// The keys of one ESP SA; zeroed on drop.
+#[derive(Clone)]
+pub struct ChildKeys {
+    encryption: Secret,
+    authentication: Secret,
+}
+
+impl ChildKeys {
+    pub(crate) fn new(encryption: &[u8], authentication: &[u8]) -> Self {
+        Self {
+            encryption: Secret::new(encryption.to_vec()),
+            authentication: Secret::new(authentication.to_vec()),
+        }
+    }
+
+    /// The cipher's key; for AES-GCM with its four bytes of salt at the end (RFC 4106 section 8.1).
+    #[must_use]
+    pub fn encryption(&self) -> &[u8] {
+        self.encryption.as_bytes()
+    }
+
+    /// The key of the integrity algorithm; empty for AES-GCM.
+    #[must_use]
+    pub fn authentication(&self) -> &[u8] {
+        self.authentication.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for ChildKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (e, a) = (self.encryption().len(), self.authentication().len());
+        write!(f, "ChildKeys({e} + {a} bytes)")
+    }
+}
+
+/// What Wireshark needs to decrypt the messages of one ISAKMP SA.
+///
+/// Its Display is a line of `ikev1_decryption_table`: cookie and key in hexadecimal.
+#[derive(Clone)]
+pub struct KeyLogLine {
+    initiator_cookie: [u8; 8],
+    key: Secret,
+}
+
+impl KeyLogLine {
+    pub(crate) const fn new(initiator_cookie: [u8; 8], key: Secret) -> Self {
+        Self {
+            initiator_cookie,
+            key,
+        }
+    }
+
+    /// The initiator's cookie.
+    #[must_use]
+    pub const fn initiator_cookie(&self) -> &[u8; 8] {
+        &self.initiator_cookie
+    }
+
+    /// The encryption key, derived from `SKEYID_e`.
+    #[must_use]
+    pub fn encryption_key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+}
+
+impl std::fmt::Display for KeyLogLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for byte in self.initiator_cookie {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str(",")?;
+        for byte in self.key.as_bytes() {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for KeyLogLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyLogLine({} bytes)", self.key.as_bytes().len())
+    }
+}
