@@ -111,7 +111,7 @@ pub struct Limits {
     pub half_open_per_source: usize,
     /// From this number of half-open SAs on, a first message creates no state.
     pub stateless_from: usize,
-    /// How long a peer has for phase 1.
+    /// How long a peer has for its second message, and then twice that for the rest of phase 1.
     pub half_open_time: Duration,
     /// ISAKMP SAs in all.
     pub sas: usize,
@@ -161,8 +161,8 @@ impl Default for Timers {
     fn default() -> Self {
         Self {
             retransmit: Duration::from_secs(1),
-            retransmit_cap: Duration::from_secs(8),
-            retries: 8,
+            retransmit_cap: Duration::from_secs(2),
+            retries: 30,
             keepalive: natt::Keepalive::DEFAULT_INTERVAL,
             remember: Duration::from_secs(60),
         }

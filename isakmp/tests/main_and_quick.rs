@@ -288,7 +288,7 @@ fn a_terrible_link_never_leaves_state_behind() {
         common::assert_matching(&client[0], &server[0], "terrible");
         net.a_to_b = Link::PERFECT;
         net.b_to_a = Link::PERFECT;
-        net.run_for(Duration::from_secs(40));
+        net.run_for(Duration::from_secs(70));
         assert_eq!(net.b.endpoint.half_open_count(), 0, "seed {seed}");
         let now = net.now;
         net.a.endpoint.close_child(now, client[0].child);

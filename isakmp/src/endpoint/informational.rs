@@ -4,13 +4,17 @@
 use super::Endpoint;
 use super::dispatch::Incoming;
 use super::state::{DpdState, QuickState, Sa};
+use crate::config::Path;
 use crate::error::Error;
 use crate::event::{CloseReason, RefusedReason, SaId};
 use crate::wire::{
     Chain, Delete, ExchangeType, Message, Notify, PROTO_ESP, PROTO_ISAKMP, delete_payload,
     notify_payload, payload,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// After a quick mode of ours without a sign of life.
+const ASK_SOON: Duration = Duration::from_secs(3);
 
 impl Endpoint {
     pub(super) fn handle_informational(
@@ -29,7 +33,9 @@ impl Endpoint {
         self.alive(now, sa);
         for part in message.iter() {
             match part.kind {
-                payload::NOTIFICATION => self.handle_notify(now, sa, &Notify::parse(part.body)?),
+                payload::NOTIFICATION => {
+                    self.handle_notify(now, sa, &Notify::parse(part.body)?, incoming.path);
+                }
                 payload::DELETE => self.handle_delete(now, sa, &Delete::parse(part.body)?),
                 _ => {}
             }
@@ -57,9 +63,10 @@ impl Endpoint {
         Ok(())
     }
 
-    fn handle_notify(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>) {
+    fn handle_notify(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>, path: Path) {
         match notify.kind {
             Notify::R_U_THERE if sa.is_spi(notify.spi) => {
+                self.follow(sa, notify.data, path);
                 let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
                 self.notify(sa, Notify::R_U_THERE_ACK, PROTO_ISAKMP, &spi, notify.data);
             }
@@ -129,6 +136,28 @@ impl Endpoint {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(other, CloseReason::PeerDeleted)
             });
+        }
+    }
+
+    /// A question with a sequence number above all before it shows where the peer is; an old one
+    /// may have been sent again by anybody.
+    fn follow(&mut self, sa: &mut Sa, sequence: &[u8], path: Path) {
+        let Ok(sequence) = <[u8; 4]>::try_from(sequence).map(u32::from_be_bytes) else {
+            return;
+        };
+        if sa.peer_sequence.is_none_or(|highest| sequence > highest) {
+            sa.peer_sequence = Some(sequence);
+            self.move_sa(sa, path);
+            for quick in sa.quicks.values_mut() {
+                quick.path = path;
+            }
+        }
+    }
+
+    /// Asks soon: message 3 of quick mode is not answered, and the peer may have missed it.
+    pub(super) fn ask_soon(&self, now: Instant, sa: &mut Sa) {
+        if let Some(state) = &mut sa.dpd {
+            state.due = state.due.min(now + ASK_SOON);
         }
     }
 

@@ -74,6 +74,7 @@ impl Endpoint {
             quicks: BTreeMap::new(),
             wanted,
             dpd: None,
+            peer_sequence: None,
             keepalive: None,
             rekey_at: None,
             expires: None,

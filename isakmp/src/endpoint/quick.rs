@@ -34,6 +34,7 @@ impl Endpoint {
             return self.handle_quick_1(now, sa, incoming, digest);
         };
         if let Some(reply) = known(quick.answered.as_ref(), &digest) {
+            quick.path = incoming.path;
             sa.quicks.insert(id, quick);
             self.repeat(sa, incoming.path, reply);
             return Ok(());

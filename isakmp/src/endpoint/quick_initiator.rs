@@ -29,6 +29,7 @@ impl Endpoint {
             wanted: Some(wanted),
             child: None,
             inbound_spi: self.new_spi(),
+            path: sa.path,
             retransmit: None,
             answered: None,
             job: None,
@@ -219,6 +220,7 @@ impl Endpoint {
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
         self.establish_child(now, sa, quick, sa.path);
+        self.ask_soon(now, sa);
         Ok(())
     }
 

@@ -124,13 +124,14 @@ impl Endpoint {
             wanted: None,
             child: Some(Box::new(child)),
             inbound_spi,
+            path: incoming.path,
             retransmit: None,
             answered: Some(Answered {
                 digest,
                 reply: None,
             }),
             job: None,
-            until: now + self.config.limits.half_open_time,
+            until: now + self.config.limits.half_open_time * 2,
         };
         self.alive(now, sa);
         if let (Some((group, private)), Some(public)) = (quick.pfs.clone(), public) {
@@ -204,7 +205,7 @@ impl Endpoint {
             &quick.initiator_nonce,
             chain,
         )?;
-        self.send(sa.path, &reply, sa.fragmentation);
+        self.send(quick.path, &reply, sa.fragmentation);
         quick.iv = iv;
         quick.state = QuickState::AwaitMessage3;
         // Message 3 may be lost, and its sender considers itself done: ask for it again.

@@ -90,6 +90,7 @@ impl Endpoint {
             quicks: BTreeMap::new(),
             wanted: VecDeque::new(),
             dpd: None,
+            peer_sequence: None,
             keepalive: None,
             rekey_at: None,
             expires: None,
@@ -181,6 +182,7 @@ impl Endpoint {
             digest,
             reply: None,
         });
+        sa.half_open_until = Some(now + self.config.limits.half_open_time * 2);
         sa.state = State::Computing;
         self.compute(now, sa, Purpose::Main, sa.suite.group, None, Some(public));
         Ok(())

@@ -107,6 +107,8 @@ pub(super) struct Sa {
     pub(super) quicks: BTreeMap<u32, Quick>,
     pub(super) wanted: VecDeque<Wanted>,
     pub(super) dpd: Option<DpdState>,
+    /// The highest sequence number of the peer's questions.
+    pub(super) peer_sequence: Option<u32>,
     pub(super) keepalive: Option<natt::Keepalive>,
     pub(super) rekey_at: Option<Instant>,
     pub(super) expires: Option<Instant>,
@@ -181,6 +183,8 @@ pub(super) struct Quick {
     /// As responder, what was chosen; as initiator, after message 2.
     pub(super) child: Option<Box<PendingChild>>,
     pub(super) inbound_spi: u32,
+    /// Where the last message that belongs to it came from.
+    pub(super) path: Path,
     pub(super) retransmit: Option<Retransmit>,
     pub(super) answered: Option<Answered>,
     pub(super) job: Option<u64>,

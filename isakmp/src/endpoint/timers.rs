@@ -164,7 +164,12 @@ impl Endpoint {
         match repeat {
             Repeat::Again(message) if !over => {
                 self.stats.retransmits += 1;
-                self.send(sa.path, &message, sa.fragmentation);
+                let path = if quick.role == Role::Initiator {
+                    sa.path
+                } else {
+                    quick.path
+                };
+                self.send(path, &message, sa.fragmentation);
             }
             Repeat::NotDue if !over => {}
             _ => {

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub const PSK: &str = "correct horse";
+pub(crate) const PSK: &str = "correct horse";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Net {
+pub(crate) enum Net {
     Direct,
     ClientNat,
     ServerNat,
@@ -19,31 +19,31 @@ pub enum Net {
 }
 
 impl Net {
-    pub fn client(self) -> bool {
+    pub(crate) fn client(self) -> bool {
         matches!(self, Self::ClientNat | Self::BothNat)
     }
 
-    pub fn server(self) -> bool {
+    pub(crate) fn server(self) -> bool {
         matches!(self, Self::ServerNat | Self::BothNat)
     }
 }
 
 /// A datagram on the way: sender and receiver as the sender sees them.
-pub type Packet = (SocketAddr, SocketAddr, Vec<u8>);
+pub(crate) type Packet = (SocketAddr, SocketAddr, Vec<u8>);
 
 /// An endpoint and the NAT before it.
-pub struct Host {
-    pub endpoint: Endpoint,
-    pub events: Vec<Event>,
-    pub jobs: usize,
+pub(crate) struct Host {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) events: Vec<Event>,
+    pub(crate) jobs: usize,
     own: &'static str,
     public: &'static str,
     nat: bool,
     /// Added to ports by the NAT.
     shift: u16,
-    pub rebind_at: Option<Instant>,
-    pub sent: Vec<Packet>,
-    pub now: Instant,
+    pub(crate) rebind_at: Option<Instant>,
+    pub(crate) sent: Vec<Packet>,
+    pub(crate) now: Instant,
 }
 
 impl Host {
@@ -124,21 +124,21 @@ impl Node for Host {
     }
 }
 
-pub fn server_config() -> Config {
+pub(crate) fn server_config() -> Config {
     Config::new(vec![(PeerMatch::Any, PresharedKey::new(PSK))])
 }
 
-pub fn client_config() -> Config {
+pub(crate) fn client_config() -> Config {
     let mut config = Config::default();
     config.policy = isakmp::Policy::legacy_xp();
     config
 }
 
-pub fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     Peer::new(PresharedKey::new(PSK))
 }
 
-pub fn host(config: Config, seed: u64, client: bool, net: Net, now: Instant) -> Host {
+pub(crate) fn host(config: Config, seed: u64, client: bool, net: Net, now: Instant) -> Host {
     let nat = if client { net.client() } else { net.server() };
     let (public, private) = if client {
         ("192.0.2.2", "10.0.0.2")
@@ -159,7 +159,7 @@ pub fn host(config: Config, seed: u64, client: bool, net: Net, now: Instant) -> 
     }
 }
 
-pub fn pair_of(
+pub(crate) fn pair_of(
     client: Config,
     server: Config,
     net: Net,
@@ -173,14 +173,20 @@ pub fn pair_of(
 }
 
 /// A client that connects to a server.
-pub fn pair(server: Config, peer: Peer, net: Net, link: Link, seed: u64) -> Pair<Host, Host> {
+pub(crate) fn pair(
+    server: Config,
+    peer: Peer,
+    net: Net,
+    link: Link,
+    seed: u64,
+) -> Pair<Host, Host> {
     let mut pair = pair_of(client_config(), server, net, link, seed);
     let path = client_path(&pair.a);
     pair.a.endpoint.connect(pair.now, path, peer).unwrap();
     pair
 }
 
-pub fn client_path(host: &Host) -> Path {
+pub(crate) fn client_path(host: &Host) -> Path {
     Path {
         local: SocketAddr::new(host.own.parse().unwrap(), 500),
         remote: "198.51.100.1:500".parse().unwrap(),
@@ -188,14 +194,14 @@ pub fn client_path(host: &Host) -> Path {
 }
 
 /// Runs until both sides have `count` children.
-pub fn established(net: &mut Pair<Host, Host>, count: usize) -> bool {
+pub(crate) fn established(net: &mut Pair<Host, Host>, count: usize) -> bool {
     net.run_until(Duration::from_secs(90), |a, b| {
         a.endpoint.child_count() >= count && b.endpoint.child_count() >= count
     })
 }
 
 /// All children that were ever established: the client's, the server's.
-pub fn children(net: &mut Pair<Host, Host>) -> [Vec<ChildSa>; 2] {
+pub(crate) fn children(net: &mut Pair<Host, Host>) -> [Vec<ChildSa>; 2] {
     let of = |host: &Host| {
         let child = |e: &Event| match e {
             Event::ChildEstablished(child) => Some(*child.clone()),
@@ -206,7 +212,7 @@ pub fn children(net: &mut Pair<Host, Host>) -> [Vec<ChildSa>; 2] {
     [of(&net.a), of(&net.b)]
 }
 
-pub fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
+pub(crate) fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
     assert_eq!(a.suite, b.suite, "{context}");
     assert_eq!(
         (a.inbound_spi, a.outbound_spi),
@@ -231,7 +237,7 @@ pub fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
 }
 
 /// Reason, offer, hint.
-pub fn refusal(event: &Event) -> Option<(&'static str, String, String)> {
+pub(crate) fn refusal(event: &Event) -> Option<(&'static str, String, String)> {
     match event {
         Event::Refused {
             reason,
