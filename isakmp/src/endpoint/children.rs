@@ -35,7 +35,7 @@ impl Endpoint {
             return;
         };
         self.with_sa(carrier, |endpoint, sa| {
-            endpoint.end_child_of(now, sa, id, reason)
+            endpoint.end_child_of(now, sa, id, reason);
         });
     }
 
@@ -143,7 +143,7 @@ impl Endpoint {
             child.sa = sa.id;
         }
         self.with_sa(old, |endpoint, old| {
-            endpoint.end_sa(now, old, CloseReason::Replaced)
+            endpoint.end_sa(now, old, CloseReason::Replaced);
         });
     }
 
@@ -157,7 +157,7 @@ impl Endpoint {
         for id in stale.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.drop_child(id, CloseReason::InitialContact);
         }
-        let same = |other: &&Box<Sa>| {
+        let same = |other: &&Sa| {
             other.established()
                 && other.peer_id == sa.peer_id
                 && other.path.remote == sa.path.remote
@@ -170,7 +170,7 @@ impl Endpoint {
             .collect::<Vec<_>>()
         {
             self.with_sa(id, |endpoint, other| {
-                endpoint.close_sa(other, CloseReason::InitialContact)
+                endpoint.close_sa(other, CloseReason::InitialContact);
             });
         }
     }

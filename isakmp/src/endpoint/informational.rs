@@ -134,7 +134,7 @@ impl Endpoint {
         };
         if let Some(id) = id.filter(same) {
             self.with_sa(id, |endpoint, other| {
-                endpoint.close_sa(other, CloseReason::PeerDeleted)
+                endpoint.close_sa(other, CloseReason::PeerDeleted);
             });
         }
     }

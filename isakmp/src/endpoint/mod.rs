@@ -175,7 +175,7 @@ impl Endpoint {
     /// Ends an ISAKMP SA; its children live on.
     pub fn close(&mut self, now: Instant, sa: SaId) {
         self.with_sa(sa, |endpoint, sa| {
-            endpoint.end_sa(now, sa, CloseReason::Local)
+            endpoint.end_sa(now, sa, CloseReason::Local);
         });
     }
 

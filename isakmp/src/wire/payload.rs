@@ -88,8 +88,11 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A generic payload header and its content: what remains, the next payload type, the content.
-pub(super) fn generic(input: &[u8]) -> Result<(&[u8], (u8, &[u8])), Malformed> {
+/// What remains, the next payload type, the content.
+type Generic<'a> = (&'a [u8], (u8, &'a [u8]));
+
+/// Reads a generic payload header and its content.
+pub(super) fn generic(input: &[u8]) -> Result<Generic<'_>, Malformed> {
     let (rest, (next, _reserved, length)) = finish((be_u8, be_u8, be_u16).parse(input))?;
     let length = usize::from(length)
         .checked_sub(4)
