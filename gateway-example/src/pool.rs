@@ -73,7 +73,11 @@ impl Pool {
         };
         loop {
             let room = u64::from(last - first) + 1;
-            let aligned = if first == 0 { 32 } else { first.trailing_zeros() };
+            let aligned = if first == 0 {
+                32
+            } else {
+                first.trailing_zeros()
+            };
             let size = aligned.min(63 - room.leading_zeros());
             blocks.push((first.into(), u8::try_from(32 - size.min(32)).unwrap_or(0)));
             let Some(next) = 1_u32.checked_shl(size).and_then(|n| first.checked_add(n)) else {

@@ -86,7 +86,11 @@ impl Peer {
             Forward::Nothing => {}
             Forward::Inner(range) => self.inner.push(buf[range].to_vec()),
             Forward::Udp { path, payload } => self.push(path, &buf[payload]),
-            Forward::Esp { local, remote, payload } => {
+            Forward::Esp {
+                local,
+                remote,
+                payload,
+            } => {
                 self.native += 1;
                 self.push_native(local, remote, &buf[payload]);
             }
@@ -111,7 +115,11 @@ impl Peer {
         while let Some(transmit) = self.core().poll_transmit() {
             match transmit {
                 Transmit::Udp { path, payload } => self.push(path, &payload),
-                Transmit::Esp { local, remote, payload } => {
+                Transmit::Esp {
+                    local,
+                    remote,
+                    payload,
+                } => {
                     self.native += 1;
                     self.push_native(local, remote, &payload);
                 }
@@ -140,9 +148,11 @@ impl Host for Peer {
         buf.resize(buf.len() + 64, 0);
         let (local, remote) = (datagram.destination, datagram.source);
         let forward = if local.port() == 0 {
-            self.core().handle_esp(now, local.ip(), remote.ip(), &mut buf, range)
+            self.core()
+                .handle_esp(now, local.ip(), remote.ip(), &mut buf, range)
         } else {
-            self.core().handle_udp(now, Path { local, remote }, &mut buf, range)
+            self.core()
+                .handle_udp(now, Path { local, remote }, &mut buf, range)
         };
         self.forward(forward, &buf);
         self.drain();
@@ -210,7 +220,10 @@ struct Office {
 
 impl Office {
     fn new(link: Link, seed: u64) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "any start will do for virtual time")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "any start will do for virtual time"
+        )]
         let mut world = World::new(Instant::now(), link, seed);
         let gateway = Gateway::new(Arc::new(office("")), entropy(seed * 100)).unwrap();
         let gateway = world.add_host(Peer::new(Node::Gateway(gateway)), SERVER.into(), None);
@@ -236,16 +249,22 @@ impl Office {
         let mut client = Client::new(config, entropy(seed)).unwrap();
         client.connect(self.world.now).unwrap();
         let peer = Peer::new(Node::Client(client));
-        self.world.add_host(peer, Ipv4Addr::from(address).into(), nat)
+        self.world
+            .add_host(peer, Ipv4Addr::from(address).into(), nat)
     }
 
     fn nat(&mut self) -> simnet::NatId {
-        self.world.add_nat(Nat::new(Ipv4Addr::new(198, 51, 100, 2).into()))
+        self.world
+            .add_nat(Nat::new(Ipv4Addr::new(198, 51, 100, 2).into()))
     }
 
     fn connected(&mut self, warrior: HostId) -> Ipv4Addr {
         let up = |world: &mut World<Peer>| world.host(warrior).address.is_some();
-        assert!(self.world.run_until(Duration::from_secs(60), up), "{:?}", self.world.host(warrior).gone);
+        assert!(
+            self.world.run_until(Duration::from_secs(60), up),
+            "{:?}",
+            self.world.host(warrior).gone
+        );
         self.world.host(warrior).address.unwrap()
     }
 
@@ -262,7 +281,10 @@ impl Office {
         let answer = udp(OFFICE, address, b"yes");
         self.world.host(self.gateway).send(now, &answer);
         self.world.run_for(Duration::from_secs(2));
-        assert_eq!(std::mem::take(&mut self.world.host(warrior).inner), [answer]);
+        assert_eq!(
+            std::mem::take(&mut self.world.host(warrior).inner),
+            [answer]
+        );
     }
 
     fn assert_empty(&mut self) {
@@ -307,7 +329,13 @@ fn without_a_nat_esp_is_native_and_ike_stays_on_port_500() {
     office.ping(ann);
     assert!(office.world.host(ann).native > 0);
     let ports = |d: &Datagram| [d.source.port(), d.destination.port()];
-    assert!(office.world.log().iter().all(|(_, d)| [[500, 500], [0, 0]].contains(&ports(d))));
+    assert!(
+        office
+            .world
+            .log()
+            .iter()
+            .all(|(_, d)| [[500, 500], [0, 0]].contains(&ports(d)))
+    );
     let now = office.world.now;
     office.world.host(ann).client().shutdown(now);
     office.world.run_for(Duration::from_secs(40));
@@ -364,7 +392,10 @@ fn a_wrong_password_is_refused_and_leaves_nothing() {
     let nat = office.nat();
     let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "guess"), |_| {});
     office.world.run_for(Duration::from_secs(60));
-    assert_eq!(office.world.host(ann).gone.as_deref(), Some("authentication_failed"));
+    assert_eq!(
+        office.world.host(ann).gone.as_deref(),
+        Some("authentication_failed")
+    );
     assert!(office.world.host(ann).address.is_none());
     office.assert_empty();
 }

@@ -79,7 +79,10 @@ pub(crate) async fn connect(args: Args) -> Outcome {
     let esp = NativeEsp::open(local)
         .inspect_err(|e| tracing::warn!("{e}; works only through a NAT"))
         .ok();
-    let path = Path { local: ike.local(), remote: server };
+    let path = Path {
+        local: ike.local(),
+        remote: server,
+    };
     let mut config = ClientConfig::new(path, psk, args.user.clone(), password);
     config.local_natt_port = natt.local().port();
     config.ike.clone_from(&args.ike);
@@ -100,9 +103,17 @@ pub(crate) async fn connect(args: Args) -> Outcome {
         }
         while let Some(event) = driver.core.poll_event() {
             match event {
-                ClientEvent::Step { layer, good: true, text } => tracing::info!(layer, "{text}"),
+                ClientEvent::Step {
+                    layer,
+                    good: true,
+                    text,
+                } => tracing::info!(layer, "{text}"),
                 ClientEvent::Step { layer, text, .. } => tracing::warn!(layer, "{text}"),
-                ClientEvent::Connected { address, gateway, dns } => {
+                ClientEvent::Connected {
+                    address,
+                    gateway,
+                    dns,
+                } => {
                     let mut routes: Vec<_> =
                         args.routes.iter().map(|n| (n.address, n.prefix)).collect();
                     routes.push((gateway, 32));
@@ -146,7 +157,10 @@ fn tun_setup<'a>(
 
 /// Our address on the way to `server`, which NAT detection needs to know.
 fn source_towards(server: SocketAddr) -> std::io::Result<IpAddr> {
-    #[allow(clippy::disallowed_methods, reason = "asks the routing table; sends nothing")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "asks the routing table; sends nothing"
+    )]
     let probe = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
     probe.connect(server)?;
     Ok(probe.local_addr()?.ip())

@@ -12,7 +12,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn demo(args: Args) -> Outcome {
-    let options = Options { out: args.out, print: say, entropy: super::system_entropy };
+    let options = Options {
+        out: args.out,
+        print: say,
+        entropy: super::system_entropy,
+    };
     let passed = Demo::run(options).await?;
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -74,7 +74,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
 fn log_events(core: &mut Gateway, key_log: &mut Option<KeyLog>) {
     while let Some(event) = core.poll_event() {
         match event {
-            GatewayEvent::Step { layer, peer, good, text } => {
+            GatewayEvent::Step {
+                layer,
+                peer,
+                good,
+                text,
+            } => {
                 let conn = peer.map(tracing::field::display);
                 if good {
                     tracing::info!(layer, conn, "{text}");
@@ -126,10 +131,16 @@ fn warn_about_secrets(config: &Config) {
     for (peer, secret) in &config.psks {
         let secret = secret.expose();
         if !secret.chars().all(|c| c.is_ascii_alphanumeric()) {
-            tracing::warn!(?peer, "pre-shared key has other than letters and digits: Windows may refuse it");
+            tracing::warn!(
+                ?peer,
+                "pre-shared key has other than letters and digits: Windows may refuse it"
+            );
         }
         if secret.len() < 20 {
-            tracing::warn!(?peer, "pre-shared key has under 20 characters: it can be guessed offline");
+            tracing::warn!(
+                ?peer,
+                "pre-shared key has under 20 characters: it can be guessed offline"
+            );
         }
     }
 }

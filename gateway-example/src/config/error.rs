@@ -64,7 +64,8 @@ impl Place {
             .unwrap_or("")
             .to_owned();
         let column = start - line_start + 1;
-        let width = (span.end.max(start) - start).clamp(1, (source.len() + 1).saturating_sub(column).max(1));
+        let width = (span.end.max(start) - start)
+            .clamp(1, (source.len() + 1).saturating_sub(column).max(1));
         Self {
             line: before.matches('\n').count() + 1,
             column,
@@ -83,7 +84,9 @@ impl fmt::Display for ConfigError {
         write!(f, ": {}", self.problem)?;
         if let Some(place) = &self.place {
             // A line can hold a secret: show it only where the mark points at something else.
-            let secret = ["secret", "password"].iter().any(|w| place.source.contains(w));
+            let secret = ["secret", "password"]
+                .iter()
+                .any(|w| place.source.contains(w));
             if !secret {
                 let number = place.line.to_string();
                 let margin = " ".repeat(number.len());

@@ -134,7 +134,11 @@ impl std::str::FromStr for Network {
             address: address.parse().map_err(|_| ())?,
             prefix: prefix.parse().map_err(|_| ())?,
         };
-        if network.prefix <= 32 { Ok(network) } else { Err(()) }
+        if network.prefix <= 32 {
+            Ok(network)
+        } else {
+            Err(())
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The file as written, and its conversion to what the gateway uses.
 
-use super::{Config, ConfigError, Network, Policy, Ppp, Secret, Tun, User};
+use super::{Config, ConfigError, Policy, Ppp, Secret, Tun, User};
 use crate::pool::Pool;
 use ppp::AuthMethod;
 use serde::Deserialize;
@@ -170,7 +170,11 @@ impl Checker<'_> {
     }
 
     fn ipv4(&self, value: &Spanned<String>) -> Result<Ipv4Addr, ConfigError> {
-        self.value(value, "an IPv4 address", "write four numbers, such as \"192.168.8.1\"")
+        self.value(
+            value,
+            "an IPv4 address",
+            "write four numbers, such as \"192.168.8.1\"",
+        )
     }
 
     fn ipv4s(&self, values: &[Spanned<String>]) -> Result<Vec<Ipv4Addr>, ConfigError> {

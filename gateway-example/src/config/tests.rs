@@ -30,7 +30,10 @@ fn an_unknown_key_is_named_with_its_place() {
 fn a_bad_value_says_what_would_be_right() {
     let error = error(&OFFICE.replace("192.168.200.10-192.168.200.99", "192.168.200.10"));
     assert!(error.contains("is not a range of addresses"), "{error}");
-    assert!(error.contains("= help: write the first and the last"), "{error}");
+    assert!(
+        error.contains("= help: write the first and the last"),
+        "{error}"
+    );
     let line = OFFICE
         .lines()
         .position(|l| l.contains("192.168.200.10-"))

@@ -15,6 +15,7 @@ pub struct Client {
     stack: Stack,
     session: Option<SessionId>,
     peer: Option<PeerId>,
+    ended: bool,
     events: VecDeque<ClientEvent>,
 }
 
@@ -126,6 +127,7 @@ impl Client {
             stack,
             session: None,
             peer: None,
+            ended: false,
             events: VecDeque::new(),
         })
     }
@@ -149,10 +151,12 @@ impl Client {
 
     fn drain(&mut self, now: Instant) {
         while let Some(event) = self.stack.poll_event() {
-            if let Some(super::GatewayEvent::Step { layer, good, text, .. }) =
-                super::event::describe(&event)
+            if let Some(super::GatewayEvent::Step {
+                layer, good, text, ..
+            }) = super::event::describe(&event)
             {
-                self.events.push_back(ClientEvent::Step { layer, good, text });
+                self.events
+                    .push_back(ClientEvent::Step { layer, good, text });
             }
             self.on_event(now, event);
         }
@@ -167,7 +171,12 @@ impl Client {
                     Err(e) => self.disconnected(e.reason()),
                 }
             }
-            Event::Ipv4Up { session, local, remote, dns } => {
+            Event::Ipv4Up {
+                session,
+                local,
+                remote,
+                dns,
+            } => {
                 self.session = Some(session);
                 self.events.push_back(ClientEvent::Connected {
                     address: local,
@@ -198,6 +207,10 @@ impl Client {
     }
 
     fn disconnected(&mut self, reason: &str) {
+        // The first reason is the cause; the rest follows from it.
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         self.events.push_back(ClientEvent::Disconnected {
             reason: reason.to_owned(),
         });
@@ -235,7 +248,9 @@ impl Core for Client {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Forward {
-        let packet = self.stack.handle_native_esp(now, local, remote, buf, packet);
+        let packet = self
+            .stack
+            .handle_native_esp(now, local, remote, buf, packet);
         self.from_gateway(now, packet)
     }
 

@@ -66,7 +66,6 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
         EspCipher::AesGcm16(AesKeySize::Aes128) => esp::Cipher::AesGcm128,
         EspCipher::AesGcm16(AesKeySize::Aes192) => esp::Cipher::AesGcm192,
         EspCipher::AesGcm16(AesKeySize::Aes256) => esp::Cipher::AesGcm256,
-        _ => return Err(esp::SaError::BadSuite),
     };
     let integrity = match sa.suite.integrity {
         None => None,
@@ -76,12 +75,10 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
         Some(EspIntegrity::HmacSha256_96) => Some(esp::Integrity::HmacSha256_96),
         Some(EspIntegrity::HmacSha384_192) => Some(esp::Integrity::HmacSha384_192),
         Some(EspIntegrity::HmacSha512_256) => Some(esp::Integrity::HmacSha512_256),
-        Some(_) => return Err(esp::SaError::BadSuite),
     };
     let suite = esp::Suite::new(cipher, integrity)?;
     let config = |spi, keys: &isakmp::ChildKeys| {
-        let mut config =
-            esp::SaConfig::new(spi, suite, keys.encryption(), keys.authentication());
+        let mut config = esp::SaConfig::new(spi, suite, keys.encryption(), keys.authentication());
         config.esn = sa.suite.esn;
         config
     };
@@ -136,7 +133,10 @@ pub(super) fn ppp_client(config: &ClientConfig) -> ppp::Config {
     let mut ppp = ppp::Config::default();
     ppp.mru = config.mru;
     ppp.auth.push(ppp::AuthMethod::Pap);
-    ppp.credentials = Some(ppp::Credentials::new(&config.user, config.password.expose()));
+    ppp.credentials = Some(ppp::Credentials::new(
+        &config.user,
+        config.password.expose(),
+    ));
     ppp
 }
 

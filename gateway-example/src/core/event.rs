@@ -171,7 +171,10 @@ impl KeyEvent {
             Self::Esp(keys) => {
                 let (local, remote) = (keys.local, keys.remote);
                 let (cipher, integrity) = wireshark_names(keys.suite);
-                let directions = [(remote, local, &keys.inbound), (local, remote, &keys.outbound)];
+                let directions = [
+                    (remote, local, &keys.inbound),
+                    (local, remote, &keys.outbound),
+                ];
                 for (source, destination, (spi, key)) in directions {
                     let cipher = (cipher, key.encryption());
                     let integrity = (integrity, key.authentication());
@@ -190,18 +193,15 @@ fn wireshark_names(suite: ChildSuite) -> (&'static str, &'static str) {
         EspCipher::TripleDes => "TripleDES-CBC [RFC2451]",
         EspCipher::AesCbc(_) => "AES-CBC [RFC3602]",
         EspCipher::AesGcm16(_) => "AES-GCM [RFC4106]",
-        _ => "NULL",
     };
     let integrity = match suite.integrity {
         Some(EspIntegrity::HmacMd5_96) => "HMAC-MD5-96 [RFC2403]",
         Some(EspIntegrity::HmacSha1_96) => "HMAC-SHA-1-96 [RFC2404]",
         Some(EspIntegrity::HmacSha256_128) => "HMAC-SHA-256-128 [RFC4868]",
-        Some(EspIntegrity::HmacSha256_96) => {
-            "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]"
-        }
+        Some(EspIntegrity::HmacSha256_96) => "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]",
         Some(EspIntegrity::HmacSha384_192) => "HMAC-SHA-384-192 [RFC4868]",
         Some(EspIntegrity::HmacSha512_256) => "HMAC-SHA-512-256 [RFC4868]",
-        _ => "NULL",
+        None => "NULL",
     };
     (cipher, integrity)
 }
@@ -209,43 +209,79 @@ fn wireshark_names(suite: ChildSuite) -> (&'static str, &'static str) {
 /// An event in words, if it is one that people follow a connection by.
 pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
     let (layer, peer, good, text) = match event {
-        Event::IsakmpUp { peer, path, nat, suite } => {
+        Event::IsakmpUp {
+            peer,
+            path,
+            nat,
+            suite,
+        } => {
             let nat = match (nat.local_behind_nat, nat.remote_behind_nat) {
                 (false, false) => "no NAT",
                 (false, true) => "peer behind NAT",
                 (true, false) => "we are behind NAT",
                 (true, true) => "both behind NAT",
             };
-            let text = format!("main mode complete peer={} suite={suite} nat={nat:?}", path.remote);
+            let text = format!(
+                "main mode complete peer={} suite={suite} nat={nat:?}",
+                path.remote
+            );
             ("ike", Some(*peer), true, text)
         }
-        Event::IsakmpDown { peer, reason } => {
-            ("ike", Some(*peer), true, format!("ISAKMP SA closed reason={reason}"))
-        }
-        Event::PathChanged { peer, path } => {
-            ("ike", Some(*peer), true, format!("peer is now at {}", path.remote))
-        }
-        Event::EspUp { peer, suite, encapsulated, inbound_spi, outbound_spi } => {
-            let carrier = if *encapsulated { "UDP" } else { "IP protocol 50" };
+        Event::IsakmpDown { peer, reason } => (
+            "ike",
+            Some(*peer),
+            true,
+            format!("ISAKMP SA closed reason={reason}"),
+        ),
+        Event::PathChanged { peer, path } => (
+            "ike",
+            Some(*peer),
+            true,
+            format!("peer is now at {}", path.remote),
+        ),
+        Event::EspUp {
+            peer,
+            suite,
+            encapsulated,
+            inbound_spi,
+            outbound_spi,
+        } => {
+            let carrier = if *encapsulated {
+                "UDP"
+            } else {
+                "IP protocol 50"
+            };
             let text = format!(
                 "quick mode complete suite={suite} in={inbound_spi:08x} out={outbound_spi:08x} over {carrier}"
             );
             ("esp", Some(*peer), true, text)
         }
-        Event::EspDown { peer, inbound_spi, reason } => {
+        Event::EspDown {
+            peer,
+            inbound_spi,
+            reason,
+        } => {
             let text = format!("ESP SA {inbound_spi:08x} closed reason={reason}");
             ("esp", Some(*peer), true, text)
         }
-        Event::Refused { path, reason, offer, hint } => {
+        Event::Refused {
+            path,
+            reason,
+            offer,
+            hint,
+        } => {
             let text = format!(
                 "negotiation refused peer={} reason={reason} offer={offer:?} hint={hint:?}",
                 path.remote
             );
             ("ike", None, false, text)
         }
-        Event::TunnelUp { peer, host, .. } => {
-            ("l2tp", Some(*peer), true, format!("tunnel up host={host:?}"))
-        }
+        Event::TunnelUp { peer, host, .. } => (
+            "l2tp",
+            Some(*peer),
+            true,
+            format!("tunnel up host={host:?}"),
+        ),
         Event::TunnelDown { reason, .. } => {
             ("l2tp", None, true, format!("tunnel closed reason={reason}"))
         }
@@ -254,7 +290,9 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         Event::Authenticated { user, .. } => {
             ("ppp", None, true, format!("authenticated user={user:?}"))
         }
-        Event::Ipv4Up { local, remote, dns, .. } => {
+        Event::Ipv4Up {
+            local, remote, dns, ..
+        } => {
             let text = format!("IPCP open local={local} remote={remote} dns={dns:?}");
             ("ppp", None, true, text)
         }
@@ -264,5 +302,10 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         Event::PeerDown { peer } => ("ike", Some(*peer), true, "peer gone".to_owned()),
         Event::Authenticate { .. } | Event::Key(_) => return None,
     };
-    Some(GatewayEvent::Step { layer, peer, good, text })
+    Some(GatewayEvent::Step {
+        layer,
+        peer,
+        good,
+        text,
+    })
 }

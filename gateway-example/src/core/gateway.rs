@@ -123,7 +123,9 @@ impl Gateway {
         });
         let stack = self.stack.drops().iter().map(|(reason, n)| (*reason, *n));
         let firewall = self.firewall.drops().iter().map(|(d, n)| (d.reason(), *n));
-        let drops = stack.chain(firewall).map(|(reason, n)| (reason.to_owned(), n));
+        let drops = stack
+            .chain(firewall)
+            .map(|(reason, n)| (reason.to_owned(), n));
         Status {
             schema_version: Status::SCHEMA_VERSION,
             isakmp_sas: self.stack.isakmp_sas(),
@@ -137,12 +139,7 @@ impl Gateway {
         }
     }
 
-    fn from_client(
-        &mut self,
-        now: Instant,
-        packet: Option<Packet>,
-        buf: &mut [u8],
-    ) -> Forward {
+    fn from_client(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Forward {
         let Some(Packet { session, range }) = packet else {
             self.drain(now);
             return Forward::Nothing;
@@ -154,7 +151,10 @@ impl Gateway {
         let Some(interface) = entry.interface else {
             return Forward::Nothing;
         };
-        let ingress = Ingress { interface, ipsec: true };
+        let ingress = Ingress {
+            interface,
+            ipsec: true,
+        };
         self.route(now, ingress, buf, range)
     }
 
@@ -233,7 +233,9 @@ impl Gateway {
                 );
             }
             Event::Authenticate { session, request } => self.authenticate(now, session, &request),
-            Event::Ipv4Up { session, remote, .. } => self.open(now, session, remote),
+            Event::Ipv4Up {
+                session, remote, ..
+            } => self.open(now, session, remote),
             Event::SessionDown { session, .. } => self.close(now, session),
             Event::Key(key) => self.step(GatewayEvent::Key(key)),
             _ => {}
@@ -249,21 +251,33 @@ impl Gateway {
         let proof = request.verify(password).filter(|_| user.is_some());
         let refuse = |gateway: &mut Self, reason: &str| {
             let method = request.method().name();
-            let text = format!("authentication failed user={name:?} method={method} reason={reason}");
-            gateway.step(GatewayEvent::Step { layer: "ppp", peer, good: false, text });
-            gateway.stack.authenticate(now, session, ppp::Verdict::refuse());
+            let text =
+                format!("authentication failed user={name:?} method={method} reason={reason}");
+            gateway.step(GatewayEvent::Step {
+                layer: "ppp",
+                peer,
+                good: false,
+                text,
+            });
+            gateway
+                .stack
+                .authenticate(now, session, ppp::Verdict::refuse());
         };
         let Some(proof) = proof else {
-            let reason = if user.is_some() { "bad_password" } else { "unknown_user" };
+            let reason = if user.is_some() {
+                "bad_password"
+            } else {
+                "unknown_user"
+            };
             return refuse(self, reason);
         };
         let own = user.and_then(|u| u.address);
         if let Some(address) = own
             && let Some(&old) = self.by_address.get(&address)
         {
-            // The user is back from elsewhere: the new session replaces the old one.
+            // The user is back from elsewhere: the new session replaces the old one, at once.
+            self.close(now, old);
             self.stack.hang_up(now, old, "replaced by a new connection");
-            self.drain(now);
         }
         let address = match own {
             Some(address) if self.pool.reserve(address) => Some(address),
@@ -285,7 +299,9 @@ impl Gateway {
 
     /// Traffic may flow: the call becomes an interface of the firewall.
     fn open(&mut self, now: Instant, session: SessionId, address: Ipv4Addr) {
-        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        let Some(entry) = self.sessions.get_mut(&session) else {
+            return;
+        };
         if let Some(old) = entry.interface.take() {
             self.firewall.remove_interface(now, old);
             self.by_interface.remove(&old);
@@ -299,7 +315,9 @@ impl Gateway {
     }
 
     fn close(&mut self, now: Instant, session: SessionId) {
-        let Some(entry) = self.sessions.remove(&session) else { return };
+        let Some(entry) = self.sessions.remove(&session) else {
+            return;
+        };
         if let Some(address) = entry.leased {
             self.pool.release(address);
             if self.by_address.get(&address) == Some(&session) {
@@ -338,12 +356,17 @@ impl Core for Gateway {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Forward {
-        let packet = self.stack.handle_native_esp(now, local, remote, buf, packet);
+        let packet = self
+            .stack
+            .handle_native_esp(now, local, remote, buf, packet);
         self.from_client(now, packet, buf)
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
-        let ingress = Ingress { interface: self.lan, ipsec: false };
+        let ingress = Ingress {
+            interface: self.lan,
+            ipsec: false,
+        };
         self.route(now, ingress, buf, packet)
     }
 

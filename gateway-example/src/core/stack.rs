@@ -190,11 +190,17 @@ impl Stack {
             return;
         };
         let sas = entry.isakmp.clone();
-        let children: Vec<_> = entry.children.iter().filter_map(|c| self.children.get(c)).map(|c| c.id).collect();
+        let children: Vec<_> = entry
+            .children
+            .iter()
+            .filter_map(|c| self.children.get(c))
+            .map(|c| c.id)
+            .collect();
         let paths: Vec<_> = entry.l2tp.iter().map(|p| p.id).collect();
         let tunnels = paths.iter().flat_map(|path| self.l2tp.tunnels_of(*path));
         for tunnel in tunnels.collect::<Vec<_>>() {
-            self.l2tp.close_tunnel(now, tunnel, l2tp::StopResult::SHUTTING_DOWN);
+            self.l2tp
+                .close_tunnel(now, tunnel, l2tp::StopResult::SHUTTING_DOWN);
         }
         // StopCCN must leave before its SA is deleted.
         self.drain(now);
@@ -225,11 +231,17 @@ impl Stack {
         buf: &mut [u8],
         datagram: Range<usize>,
     ) -> Option<Packet> {
-        let kind = if natt_port { natt::PortKind::Natt } else { natt::PortKind::Ike };
+        let kind = if natt_port {
+            natt::PortKind::Natt
+        } else {
+            natt::PortKind::Ike
+        };
         match natt::classify(kind, buf, datagram.clone()) {
             Ok(natt::Datagram::Keepalive) => None,
             Ok(natt::Datagram::Ike(_)) => {
-                let result = self.isakmp.handle_datagram(now, path, buf.get_mut(datagram)?);
+                let result = self
+                    .isakmp
+                    .handle_datagram(now, path, buf.get_mut(datagram)?);
                 if let Err(e) = result {
                     self.count(e.reason());
                     tracing::debug!(peer = %path.remote, reason = e.reason(), "IKE message dropped");
@@ -387,7 +399,11 @@ impl Stack {
         buf: &mut [u8],
         message: Range<usize>,
     ) -> Forward {
-        let Some(peer) = self.peer_of_path.get(&l2tp_path).and_then(|p| self.peers.get(p)) else {
+        let Some(peer) = self
+            .peer_of_path
+            .get(&l2tp_path)
+            .and_then(|p| self.peers.get(p))
+        else {
             self.count("no_peer");
             return Forward::Nothing;
         };
@@ -403,7 +419,10 @@ impl Stack {
             return Forward::Nothing;
         };
         let encapsulated = child.encapsulated;
-        match self.sadb.seal(now, child.outbound, buf, datagram, PROTOCOL_UDP) {
+        match self
+            .sadb
+            .seal(now, child.outbound, buf, datagram, PROTOCOL_UDP)
+        {
             Ok(payload) if encapsulated => Forward::Udp { path, payload },
             Ok(payload) => Forward::Esp {
                 local: path.local.ip(),
@@ -549,7 +568,10 @@ impl Stack {
         loop {
             let mut busy = false;
             while let Some(t) = self.isakmp.poll_transmit() {
-                self.transmit(Transmit::Udp { path: t.path, payload: t.payload });
+                self.transmit(Transmit::Udp {
+                    path: t.path,
+                    payload: t.payload,
+                });
             }
             while let Some(event) = self.isakmp.poll_event() {
                 busy = true;
@@ -560,9 +582,11 @@ impl Stack {
                 self.on_esp(now, &event);
             }
             while let Some(t) = self.l2tp.poll_transmit() {
-                self.transmit_inside(now, |stack, buf, message| {
-                    stack.send_l2tp(now, t.path, buf, message)
-                }, &t.payload);
+                self.transmit_inside(
+                    now,
+                    |stack, buf, message| stack.send_l2tp(now, t.path, buf, message),
+                    &t.payload,
+                );
             }
             while let Some(event) = self.l2tp.poll_event() {
                 busy = true;
@@ -597,18 +621,37 @@ impl Stack {
                 let payload = cut(&mut buf, payload);
                 self.transmit(Transmit::Udp { path, payload });
             }
-            Forward::Esp { local, remote, payload } => {
+            Forward::Esp {
+                local,
+                remote,
+                payload,
+            } => {
                 let payload = cut(&mut buf, payload);
-                self.transmit(Transmit::Esp { local, remote, payload });
+                self.transmit(Transmit::Esp {
+                    local,
+                    remote,
+                    payload,
+                });
             }
         }
     }
 
     fn on_isakmp(&mut self, now: Instant, event: isakmp::Event) {
         match event {
-            isakmp::Event::Established { sa, path, nat, suite, .. } => {
+            isakmp::Event::Established {
+                sa,
+                path,
+                nat,
+                suite,
+                ..
+            } => {
                 let peer = self.peer_at(sa, path);
-                self.event(Event::IsakmpUp { peer, path, nat, suite: suite.to_string() });
+                self.event(Event::IsakmpUp {
+                    peer,
+                    path,
+                    nat,
+                    suite: suite.to_string(),
+                });
             }
             isakmp::Event::PathChanged { sa, new, .. } => {
                 if let Some(&peer) = self.peer_of_sa.get(&sa)
@@ -628,12 +671,26 @@ impl Stack {
                     if let Some(entry) = self.peers.get_mut(&peer) {
                         entry.isakmp.retain(|known| *known != sa);
                     }
-                    self.event(Event::IsakmpDown { peer, reason: reason.reason() });
+                    self.event(Event::IsakmpDown {
+                        peer,
+                        reason: reason.reason(),
+                    });
                     self.settle(now, peer);
                 }
             }
-            isakmp::Event::Refused { path, reason, offer, hint, .. } => {
-                self.event(Event::Refused { path, reason: reason.reason(), offer, hint });
+            isakmp::Event::Refused {
+                path,
+                reason,
+                offer,
+                hint,
+                ..
+            } => {
+                self.event(Event::Refused {
+                    path,
+                    reason: reason.reason(),
+                    offer,
+                    hint,
+                });
             }
             isakmp::Event::KeyLog(line) => self.event(Event::Key(KeyEvent::Isakmp(line))),
             _ => {}
@@ -642,7 +699,11 @@ impl Stack {
 
     /// The peer of a new ISAKMP SA: the one at that very address and port, or a new one.
     fn peer_at(&mut self, sa: isakmp::SaId, path: Path) -> PeerId {
-        let known = self.peers.iter().find(|(_, p)| p.path == path).map(|(id, _)| *id);
+        let known = self
+            .peers
+            .iter()
+            .find(|(_, p)| p.path == path)
+            .map(|(id, _)| *id);
         let id = known.unwrap_or_else(|| {
             self.serial += 1;
             let id = PeerId(self.serial);
@@ -676,15 +737,14 @@ impl Stack {
         let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
         self.serial += 1;
         let serial = self.serial;
-        let installed = convert::sa_configs(&sa)
-            .and_then(|(inbound, outbound)| {
-                let id = self.sadb.insert_outbound(now, &outbound, serial)?;
-                if let Err(e) = self.sadb.insert_inbound(now, &inbound, serial) {
-                    self.sadb.remove_outbound(id);
-                    return Err(e);
-                }
-                Ok(id)
-            });
+        let installed = convert::sa_configs(&sa).and_then(|(inbound, outbound)| {
+            let id = self.sadb.insert_outbound(now, &outbound, serial)?;
+            if let Err(e) = self.sadb.insert_inbound(now, &inbound, serial) {
+                self.sadb.remove_outbound(id);
+                return Err(e);
+            }
+            Ok(id)
+        });
         let outbound = match installed {
             Ok(outbound) => outbound,
             Err(e) => {
@@ -730,20 +790,30 @@ impl Stack {
     }
 
     fn remove_child(&mut self, now: Instant, id: isakmp::ChildId, reason: &'static str) {
-        let Some(serial) = self.child_serials.remove(&id) else { return };
-        let Some(child) = self.children.remove(&serial) else { return };
+        let Some(serial) = self.child_serials.remove(&id) else {
+            return;
+        };
+        let Some(child) = self.children.remove(&serial) else {
+            return;
+        };
         self.sadb.remove_inbound(child.inbound_spi);
         self.sadb.remove_outbound(child.outbound);
         if let Some(peer) = self.peers.get_mut(&child.peer) {
             peer.children.retain(|c| *c != serial);
         }
-        self.event(Event::EspDown { peer: child.peer, inbound_spi: child.inbound_spi, reason });
+        self.event(Event::EspDown {
+            peer: child.peer,
+            inbound_spi: child.inbound_spi,
+            reason,
+        });
         self.settle(now, child.peer);
     }
 
     /// After something of a peer has ended: removes it, or gives it time to come back.
     fn settle(&mut self, now: Instant, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         if !peer.children.is_empty() {
             return;
         }
@@ -759,7 +829,9 @@ impl Stack {
     }
 
     fn remove_peer(&mut self, now: Instant, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         if let Some(at) = peer.grace.take() {
             self.deadlines.remove(&(at, Deadline::Grace(id)));
         }
@@ -791,14 +863,27 @@ impl Stack {
 
     fn on_l2tp(&mut self, now: Instant, event: l2tp::Event) {
         match event {
-            l2tp::Event::TunnelUp { tunnel, path, peer: info, .. } => {
+            l2tp::Event::TunnelUp {
+                tunnel,
+                path,
+                peer: info,
+                ..
+            } => {
                 if let Some(&peer) = self.peer_of_path.get(&path) {
                     let host = String::from_utf8_lossy(&info.host_name).into_owned();
                     self.event(Event::TunnelUp { peer, tunnel, host });
                 }
             }
-            l2tp::Event::TunnelDown { tunnel, path, reason, .. } => {
-                self.event(Event::TunnelDown { tunnel, reason: reason.to_string() });
+            l2tp::Event::TunnelDown {
+                tunnel,
+                path,
+                reason,
+                ..
+            } => {
+                self.event(Event::TunnelDown {
+                    tunnel,
+                    reason: reason.to_string(),
+                });
                 if let Some(&peer) = self.peer_of_path.get(&path) {
                     self.settle(now, peer);
                 }
@@ -808,7 +893,9 @@ impl Stack {
                     self.start_ppp(now, session, peer);
                 }
             }
-            l2tp::Event::SessionDown { session, reason, .. } => {
+            l2tp::Event::SessionDown {
+                session, reason, ..
+            } => {
                 if let Some(mut call) = self.calls.remove(&session) {
                     call.link.lower_down(now);
                     if let Some(at) = call.deadline {
@@ -822,7 +909,10 @@ impl Stack {
                             why = reason.reason().to_owned();
                         }
                     }
-                    self.event(Event::SessionDown { session, reason: why });
+                    self.event(Event::SessionDown {
+                        session,
+                        reason: why,
+                    });
                 }
             }
             _ => {}
@@ -836,7 +926,14 @@ impl Stack {
             return;
         };
         link.open(now);
-        self.calls.insert(session, Call { link, peer, deadline: None });
+        self.calls.insert(
+            session,
+            Call {
+                link,
+                peer,
+                deadline: None,
+            },
+        );
         self.event(Event::SessionUp { peer, session });
         self.drain_link(now, session);
     }
@@ -844,14 +941,20 @@ impl Stack {
     /// Lets a link say what it has to say, and notes when it wants to be woken.
     fn drain_link(&mut self, now: Instant, session: SessionId) {
         loop {
-            let Some(call) = self.calls.get_mut(&session) else { return };
+            let Some(call) = self.calls.get_mut(&session) else {
+                return;
+            };
             if let Some(frame) = call.link.poll_transmit() {
-                self.transmit_inside(now, |stack, buf, range| {
-                    stack.send_frame(now, session, buf, range)
-                }, &frame);
+                self.transmit_inside(
+                    now,
+                    |stack, buf, range| stack.send_frame(now, session, buf, range),
+                    &frame,
+                );
                 continue;
             }
-            let Some(event) = call.link.poll_event() else { break };
+            let Some(event) = call.link.poll_event() else {
+                break;
+            };
             self.on_ppp(now, session, event);
         }
         if let Some(call) = self.calls.get_mut(&session) {
@@ -870,26 +973,47 @@ impl Stack {
 
     fn on_ppp(&mut self, now: Instant, session: SessionId, event: ppp::Event) {
         match event {
-            ppp::Event::LcpUp { .. } => {
-                self.event(Event::LcpUp { session, detail: convert::lcp_detail(&event) });
+            ppp::Event::LcpUp { peer_mru, auth } => {
+                let auth = auth.map_or("none", ppp::AuthMethod::name);
+                let detail = format!("peer_mru={peer_mru} auth={auth}");
+                self.event(Event::LcpUp { session, detail });
             }
             ppp::Event::Authenticate(request) => {
-                self.event(Event::Authenticate { session, request: Box::new(request) });
+                self.event(Event::Authenticate {
+                    session,
+                    request: Box::new(request),
+                });
             }
             ppp::Event::Authenticated { user, .. } => {
-                self.event(Event::Authenticated { session, user: convert::user_name(&user) });
+                self.event(Event::Authenticated {
+                    session,
+                    user: convert::user_name(&user),
+                });
             }
-            ppp::Event::Ipv4Up { local, peer, dns, .. } => {
+            ppp::Event::Ipv4Up {
+                local, peer, dns, ..
+            } => {
                 let dns = dns.into_iter().flatten().collect();
-                self.event(Event::Ipv4Up { session, local, remote: peer, dns });
+                self.event(Event::Ipv4Up {
+                    session,
+                    local,
+                    remote: peer,
+                    dns,
+                });
             }
             ppp::Event::Closed { reason } => {
-                let Some(call) = self.calls.remove(&session) else { return };
+                let Some(call) = self.calls.remove(&session) else {
+                    return;
+                };
                 if let Some(at) = call.deadline {
                     self.deadlines.remove(&(at, Deadline::Link(session)));
                 }
-                self.l2tp.close_session(now, session, convert::call_result(&reason));
-                self.event(Event::SessionDown { session, reason: reason.reason().to_owned() });
+                self.l2tp
+                    .close_session(now, session, convert::call_result(&reason));
+                self.event(Event::SessionDown {
+                    session,
+                    reason: reason.reason().to_owned(),
+                });
             }
             _ => {}
         }
@@ -899,7 +1023,9 @@ impl Stack {
     fn l2tp_path(&mut self, peer: PeerId, local_port: u16, remote_port: u16) -> PathId {
         self.serial += 1;
         let fresh = PathId(self.serial);
-        let Some(entry) = self.peers.get_mut(&peer) else { return fresh };
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return fresh;
+        };
         let known = |p: &&L2tpPath| p.local_port == local_port && p.remote_port == remote_port;
         if let Some(path) = entry.l2tp.iter().find(known) {
             return path.id;
@@ -909,7 +1035,11 @@ impl Stack {
             let oldest = entry.l2tp.remove(0).id;
             self.peer_of_path.remove(&oldest);
         }
-        entry.l2tp.push(L2tpPath { id: fresh, local_port, remote_port });
+        entry.l2tp.push(L2tpPath {
+            id: fresh,
+            local_port,
+            remote_port,
+        });
         self.peer_of_path.insert(fresh, peer);
         fresh
     }
@@ -923,7 +1053,9 @@ impl Stack {
         encapsulated: bool,
         path: Path,
     ) {
-        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
         let path = if encapsulated { path } else { entry.path };
         self.isakmp.note_traffic(now, child, path);
         if entry.path != path {
@@ -963,7 +1095,9 @@ fn prepend_udp(
     let start = payload.start.checked_sub(UDP_HEADER)?;
     let length = u16::try_from(payload.end - start).ok()?;
     let datagram = start..payload.end;
-    let header = buf.get_mut(datagram.clone())?.first_chunk_mut::<UDP_HEADER>()?;
+    let header = buf
+        .get_mut(datagram.clone())?
+        .first_chunk_mut::<UDP_HEADER>()?;
     let [s0, s1] = ports.local_port.to_be_bytes();
     let [d0, d1] = ports.remote_port.to_be_bytes();
     let [l0, l1] = length.to_be_bytes();
@@ -972,9 +1106,10 @@ fn prepend_udp(
         let segment = buf.get(datagram.clone())?;
         let sum = crate::capture::pseudo_header_sum(local, remote, PROTOCOL_UDP, segment);
         let sum = if sum == 0 { 0xffff } else { sum };
-        let header = buf.get_mut(datagram.clone())?.first_chunk_mut::<UDP_HEADER>()?;
+        let header = buf
+            .get_mut(datagram.clone())?
+            .first_chunk_mut::<UDP_HEADER>()?;
         [header[6], header[7]] = sum.to_be_bytes();
     }
     Some(datagram)
 }
-

@@ -4,9 +4,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{icmp, tcp};
 use smoltcp::time::{Duration as SmolDuration, Instant as SmolInstant};
-use smoltcp::wire::{
-    HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, Ipv4Address,
-};
+use smoltcp::wire::{HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, Ipv4Address};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -90,7 +88,11 @@ impl WebServer {
     pub(super) fn new(host: &mut Host, clients: usize, page: Vec<u8>) -> Self {
         let listeners: Vec<_> = (0..clients).map(|_| host.add_tcp()).collect();
         let sent = vec![usize::MAX; clients];
-        Self { listeners, page, sent }
+        Self {
+            listeners,
+            page,
+            sent,
+        }
     }
 
     pub(super) fn poll(&mut self, host: &mut Host) {
@@ -132,7 +134,11 @@ impl WebClient {
         let socket = host.sockets.get_mut::<tcp::Socket<'_>>(handle);
         let remote = (IpAddress::Ipv4(server), HTTP_PORT);
         let _ = socket.connect(host.interface.context(), remote, from_port);
-        Self { handle, asked: false, body: Vec::new() }
+        Self {
+            handle,
+            asked: false,
+            body: Vec::new(),
+        }
     }
 
     /// True once the server has closed.
@@ -169,13 +175,18 @@ pub(super) struct Ping {
 
 impl Ping {
     pub(super) fn start(host: &mut Host, server: Ipv4Addr) -> Self {
-        let buffer = || {
-            icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; 4], vec![0; 1024])
-        };
+        let buffer =
+            || icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; 4], vec![0; 1024]);
         let mut socket = icmp::Socket::new(buffer(), buffer());
         let _ = socket.bind(icmp::Endpoint::Ident(PING_IDENT));
         let handle = host.sockets.add(socket);
-        Self { handle, server, next: 0, sent_at: None, answers: Vec::new() }
+        Self {
+            handle,
+            server,
+            next: 0,
+            sent_at: None,
+            answers: Vec::new(),
+        }
     }
 
     /// Sends the next request, reads answers; true once `count` have come.

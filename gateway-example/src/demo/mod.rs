@@ -17,6 +17,7 @@ use crate::capture::{KeyLog, PcapNg, esp_packet, udp_packet};
 use crate::config::{Config, Secret};
 use crate::core::{Client, ClientConfig, Entropy, Gateway, GatewayEvent, Path};
 use crate::io::{Driver, Inner, Tap, UdpPort, now, wall_clock};
+use futures_util::future::join_all;
 use host::{Host, WebServer};
 use nat::Nat;
 use std::fs::File;
@@ -36,9 +37,27 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// The road warriors: name, password, private address, phase 1, phase 2.
 const WARRIORS: [(&str, &str, [u8; 4], &str, &str); 3] = [
-    ("alice", "wonderland", [192, 168, 1, 10], "aes256-sha1-modp2048", "aes256-sha1"),
-    ("bob", "builder", [192, 168, 1, 11], "3des-sha1-modp1024", "3des-sha1"),
-    ("carol", "christmas", [192, 168, 1, 12], "aes256-sha256-ecp384", "aes128-sha256"),
+    (
+        "alice",
+        "wonderland",
+        [192, 168, 1, 10],
+        "aes256-sha1-modp2048",
+        "aes256-sha1",
+    ),
+    (
+        "bob",
+        "builder",
+        [192, 168, 1, 11],
+        "3des-sha1-modp1024",
+        "3des-sha1",
+    ),
+    (
+        "carol",
+        "christmas",
+        [192, 168, 1, 12],
+        "aes256-sha256-ecp384",
+        "aes128-sha256",
+    ),
 ];
 
 /// How to run the demonstration.
@@ -123,10 +142,9 @@ impl Demo {
         tokio::pin!(office, hotel);
         let mut all_good = true;
         let visit = async {
-            let tasks: Vec<_> = warriors.into_iter().map(|w| tokio::spawn(w.run())).collect();
             let mut good = true;
-            for task in tasks {
-                good &= task.await.map_err(io::Error::other)??;
+            for result in join_all(warriors.into_iter().map(Warrior::run)).await {
+                good &= result?;
             }
             // Let the last DELETE arrive.
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -162,10 +180,21 @@ impl Demo {
         timeline.say(&format!(
             "\n{} To look inside with the keys in {}:\n\n  \
              WIRESHARK_CONFIG_DIR={} wireshark -o esp.enable_encryption_decode:TRUE {}{}",
-            if all_good && timeline.failures() == 0 { "Everything worked." } else { "Something failed, see above." },
+            if all_good && timeline.failures() == 0 {
+                "Everything worked."
+            } else {
+                "Something failed, see above."
+            },
             keys.display(),
             keys.display(),
-            if ports[0] == 500 { String::new() } else { format!("-d udp.port=={},isakmp -d udp.port=={},udpencap ", ports[0], ports[1]) },
+            if ports[0] == 500 {
+                String::new()
+            } else {
+                format!(
+                    "-d udp.port=={},isakmp -d udp.port=={},udpencap ",
+                    ports[0], ports[1]
+                )
+            },
             capture_path.display()
         ));
         Ok(all_good && timeline.failures() == 0)
@@ -200,7 +229,9 @@ fn log(core: &mut Gateway, timeline: &Timeline, key_log: &mut KeyLog) -> io::Res
         match event {
             // The road warriors tell the same story from their end.
             GatewayEvent::Step { good: true, .. } => {}
-            GatewayEvent::Step { layer, good, text, .. } => {
+            GatewayEvent::Step {
+                layer, good, text, ..
+            } => {
                 timeline.step(now(), "gateway", layer, good, &text);
             }
             GatewayEvent::Key(key) => key.write(key_log)?,

@@ -35,7 +35,10 @@ pub(super) struct Nat {
 }
 
 impl Nat {
-    pub(super) async fn new(timeline: Timeline, rng: Box<dyn rand_core::CryptoRng + Send>) -> io::Result<Self> {
+    pub(super) async fn new(
+        timeline: Timeline,
+        rng: Box<dyn rand_core::CryptoRng + Send>,
+    ) -> io::Result<Self> {
         let mut config = firewall::Config::default();
         config.nat = Some(firewall::Nat::new(PUBLIC));
         let mut firewall = Firewall::new(Arc::new(config), rng).map_err(io::Error::other)?;
@@ -77,27 +80,45 @@ impl Nat {
         }
     }
 
-    async fn outbound(&mut self, buffer: &mut [u8], length: usize, from: SocketAddr) -> io::Result<()> {
+    async fn outbound(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        from: SocketAddr,
+    ) -> io::Result<()> {
         let packet = HEADROOM..HEADROOM + length;
         let inner = buffer.get(packet.clone()).and_then(parse_udp);
-        let Some((source, ..)) = inner else { return Ok(()) };
+        let Some((source, ..)) = inner else {
+            return Ok(());
+        };
         self.cables.insert(source.ip(), from);
         let (lan, wan) = (self.lan, self.wan);
-        let ingress = Ingress { interface: lan, ipsec: false };
-        let verdict = self.firewall.process(now(), ingress, buffer, packet, &|_| Some(wan));
+        let ingress = Ingress {
+            interface: lan,
+            ipsec: false,
+        };
+        let verdict = self
+            .firewall
+            .process(now(), ingress, buffer, packet, &|_| Some(wan));
         let Verdict::Forward { packet, .. } = verdict else {
             let text = format!("packet from {source} dropped: {verdict:?}");
             self.timeline.step(now(), "hotel", "NAT", false, &text);
             return Ok(());
         };
-        let Some(packet) = buffer.get(packet) else { return Ok(()) };
-        let Some((mapped, to, payload)) = parse_udp(packet) else { return Ok(()) };
+        let Some(packet) = buffer.get(packet) else {
+            return Ok(());
+        };
+        let Some((mapped, to, payload)) = parse_udp(packet) else {
+            return Ok(());
+        };
         if self.seen.insert((source, mapped)) {
             let text = format!("{source} leaves as {mapped}");
             self.timeline.step(now(), "hotel", "NAT", true, &text);
         }
         let socket = self.socket(mapped).await?;
-        socket.send_to(packet.get(payload).unwrap_or_default(), to).await?;
+        socket
+            .send_to(packet.get(payload).unwrap_or_default(), to)
+            .await?;
         Ok(())
     }
 
@@ -106,10 +127,19 @@ impl Nat {
         buffer.extend(packet);
         let range = HEADROOM..buffer.len();
         let lan = self.lan;
-        let ingress = Ingress { interface: self.wan, ipsec: false };
-        let verdict = self.firewall.process(now(), ingress, &mut buffer, range, &|_| Some(lan));
-        let Verdict::Forward { packet, .. } = verdict else { return Ok(()) };
-        let Some(packet) = buffer.get(packet) else { return Ok(()) };
+        let ingress = Ingress {
+            interface: self.wan,
+            ipsec: false,
+        };
+        let verdict = self
+            .firewall
+            .process(now(), ingress, &mut buffer, range, &|_| Some(lan));
+        let Verdict::Forward { packet, .. } = verdict else {
+            return Ok(());
+        };
+        let Some(packet) = buffer.get(packet) else {
+            return Ok(());
+        };
         let cable = parse_udp(packet).and_then(|(_, to, _)| self.cables.get(&to.ip()));
         if let Some(cable) = cable {
             self.cable.send_to(packet, cable).await?;

@@ -12,7 +12,11 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn new(start: Instant, print: fn(&str)) -> Self {
-        Self { start, print, failures: Arc::default() }
+        Self {
+            start,
+            print,
+            failures: Arc::default(),
+        }
     }
 
     pub(super) fn step(&self, now: Instant, who: &str, layer: &str, good: bool, text: &str) {

@@ -86,7 +86,11 @@ impl Warrior {
     }
 
     fn next_wake(&mut self, limit: Instant) -> Instant {
-        let stack = self.host.as_mut().and_then(|h| h.delay(now())).map(|d| now() + d);
+        let stack = self
+            .host
+            .as_mut()
+            .and_then(|h| h.delay(now()))
+            .map(|d| now() + d);
         [self.client.poll_timeout(), stack]
             .into_iter()
             .flatten()
@@ -126,7 +130,9 @@ impl Warrior {
         };
         let payload = HEADROOM + payload.start..HEADROOM + payload.end;
         let path = Path { local, remote };
-        let forward = self.client.handle_udp(now(), path, &mut self.buffer, payload);
+        let forward = self
+            .client
+            .handle_udp(now(), path, &mut self.buffer, payload);
         self.forward(forward).await
     }
 
@@ -176,7 +182,11 @@ impl Warrior {
         match &mut self.task {
             Task::Ping(ping) => {
                 if ping.poll(host, now(), PINGS) {
-                    let times: Vec<_> = ping.answers.iter().map(|t| format!("{:.1} ms", t.as_secs_f64() * 1e3)).collect();
+                    let times: Vec<_> = ping
+                        .answers
+                        .iter()
+                        .map(|t| format!("{:.1} ms", t.as_secs_f64() * 1e3))
+                        .collect();
                     let text = format!("{OFFICE_HOST} answers in {}", times.join(", "));
                     self.task = Task::Fetch(WebClient::start(host, OFFICE_HOST, 49_152));
                     self.say(true, "ping", &text);

@@ -83,9 +83,7 @@ impl<C: Core> Driver<C> {
     /// Says goodbye to every peer and waits a little for their answers.
     pub async fn shutdown(&mut self) {
         self.core.shutdown(now());
-        let goodbye = async {
-            while !self.core.is_idle() && self.turn().await.is_ok() {}
-        };
+        let goodbye = async { while !self.core.is_idle() && self.turn().await.is_ok() {} };
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.flush();
     }
@@ -120,7 +118,15 @@ impl<C: Core> Driver<C> {
     }
 
     fn receive_udp(&mut self, natt: bool) -> io::Result<()> {
-        let Self { core, ike, natt: natt_port, esp, inner, tap, lost } = self;
+        let Self {
+            core,
+            ike,
+            natt: natt_port,
+            esp,
+            inner,
+            tap,
+            lost,
+        } = self;
         let (port, other) = if natt {
             (natt_port, &*ike)
         } else {
@@ -128,14 +134,24 @@ impl<C: Core> Driver<C> {
         };
         for _ in 0..BURST {
             let found = port.receive(|port, received| {
-                let Received { path, buffer, datagram } = received;
+                let Received {
+                    path,
+                    buffer,
+                    datagram,
+                } = received;
                 if let Some(Tap(tap)) = tap
                     && let Some(payload) = buffer.get(datagram.clone())
                 {
                     tap(path.remote, path.local, payload, false);
                 }
                 let forward = core.handle_udp(now(), path, buffer, datagram);
-                let out = Out { port, other, esp: esp.as_ref(), inner, tap };
+                let out = Out {
+                    port,
+                    other,
+                    esp: esp.as_ref(),
+                    inner,
+                    tap,
+                };
                 out.forward(forward, buffer, lost);
             })?;
             if !found {
@@ -146,7 +162,15 @@ impl<C: Core> Driver<C> {
     }
 
     fn receive_esp(&mut self) -> io::Result<()> {
-        let Self { core, ike, natt, esp, inner, tap, lost } = self;
+        let Self {
+            core,
+            ike,
+            natt,
+            esp,
+            inner,
+            tap,
+            lost,
+        } = self;
         let Some(esp) = esp else { return Ok(()) };
         for _ in 0..BURST {
             let found = esp.receive(|esp, source, destination, buffer, packet| {
@@ -157,7 +181,13 @@ impl<C: Core> Driver<C> {
                     tap(from, to, payload, true);
                 }
                 let forward = core.handle_esp(now(), destination, source, buffer, packet);
-                let out = Out { port: natt, other: ike, esp: Some(esp), inner, tap };
+                let out = Out {
+                    port: natt,
+                    other: ike,
+                    esp: Some(esp),
+                    inner,
+                    tap,
+                };
                 out.forward(forward, buffer, lost);
             })?;
             if !found {
@@ -168,11 +198,25 @@ impl<C: Core> Driver<C> {
     }
 
     fn receive_inner(&mut self) -> io::Result<()> {
-        let Self { core, ike, natt, esp, inner, tap, lost } = self;
+        let Self {
+            core,
+            ike,
+            natt,
+            esp,
+            inner,
+            tap,
+            lost,
+        } = self;
         for _ in 0..BURST {
             let found = inner.receive(|inner, buffer, packet| {
                 let forward = core.handle_inner(now(), buffer, packet);
-                let out = Out { port: natt, other: ike, esp: esp.as_ref(), inner, tap };
+                let out = Out {
+                    port: natt,
+                    other: ike,
+                    esp: esp.as_ref(),
+                    inner,
+                    tap,
+                };
                 out.forward(forward, buffer, lost);
             })?;
             if !found {
@@ -184,17 +228,42 @@ impl<C: Core> Driver<C> {
 
     fn flush(&mut self) {
         while let Some(transmit) = self.core.poll_transmit() {
-            let Self { ike, natt, esp, inner, tap, lost, .. } = self;
-            let out = Out { port: natt, other: ike, esp: esp.as_ref(), inner, tap };
+            let Self {
+                ike,
+                natt,
+                esp,
+                inner,
+                tap,
+                lost,
+                ..
+            } = self;
+            let out = Out {
+                port: natt,
+                other: ike,
+                esp: esp.as_ref(),
+                inner,
+                tap,
+            };
             match transmit {
                 Transmit::Udp { path, payload } => {
                     let range = 0..payload.len();
-                    let forward = Forward::Udp { path, payload: range };
+                    let forward = Forward::Udp {
+                        path,
+                        payload: range,
+                    };
                     out.forward(forward, &payload, lost);
                 }
-                Transmit::Esp { local, remote, payload } => {
+                Transmit::Esp {
+                    local,
+                    remote,
+                    payload,
+                } => {
                     let range = 0..payload.len();
-                    let forward = Forward::Esp { local, remote, payload: range };
+                    let forward = Forward::Esp {
+                        local,
+                        remote,
+                        payload: range,
+                    };
                     out.forward(forward, &payload, lost);
                 }
             }
@@ -223,7 +292,11 @@ impl Out<'_> {
                 }
                 self.port_of(path).send(path, bytes(payload))
             }
-            Forward::Esp { local, remote, payload } => match self.esp {
+            Forward::Esp {
+                local,
+                remote,
+                payload,
+            } => match self.esp {
                 Some(esp) => {
                     if let Some(Tap(tap)) = self.tap {
                         let [from, to] = [local, remote].map(|ip| SocketAddr::new(ip, 0));

@@ -37,8 +37,13 @@ impl NativeEsp {
             );
             io::Error::new(e.kind(), text)
         })?;
+        #[allow(
+            deprecated,
+            reason = "its successor is an unsafe function; a Socket owns its descriptor"
+        )]
+        let socket = AsyncFd::new(socket)?;
         Ok(Self {
-            socket: AsyncFd::new(socket)?,
+            socket,
             buffer: vec![0; HEADROOM + 65_535],
         })
     }
@@ -103,6 +108,9 @@ fn ipv4_payload(buffer: &[u8], packet: Range<usize>) -> Option<(IpAddr, IpAddr, 
         Some(IpAddr::V4(Ipv4Addr::from(octets)))
     };
     let payload = packet.start + length..packet.end;
-    (header[0] >> 4 == 4 && payload.start <= payload.end)
-        .then_some((address(12)?, address(16)?, payload))
+    (header[0] >> 4 == 4 && payload.start <= payload.end).then_some((
+        address(12)?,
+        address(16)?,
+        payload,
+    ))
 }

@@ -13,9 +13,7 @@ pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()>
     let task = tokio::spawn(connection);
     let result = apply(&handle, index, setup).await;
     task.abort();
-    result.map_err(|(step, e)| {
-        io::Error::other(format!("{} of {}: {e}", step, setup.name))
-    })
+    result.map_err(|(step, e)| io::Error::other(format!("{} of {}: {e}", step, setup.name)))
 }
 
 async fn apply(
@@ -43,7 +41,10 @@ async fn apply(
     }
     if let Some(name) = setup.proxy_arp {
         let mut links = handle.link().get().match_name(name.to_owned()).execute();
-        let lan = links.try_next().await.map_err(|e| ("interface for ARP", e))?;
+        let lan = links
+            .try_next()
+            .await
+            .map_err(|e| ("interface for ARP", e))?;
         let Some(lan) = lan else { return Ok(()) };
         for address in setup.proxied {
             let add = handle

@@ -40,9 +40,7 @@ impl UdpPort {
                 io::ErrorKind::PermissionDenied => {
                     ": run as root, or give the binary CAP_NET_BIND_SERVICE"
                 }
-                io::ErrorKind::AddrInUse => {
-                    ": another IKE daemon is running; `ss -ulnp` names it"
-                }
+                io::ErrorKind::AddrInUse => ": another IKE daemon is running; `ss -ulnp` names it",
                 io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
                 _ => "",
             };
