@@ -157,18 +157,13 @@ impl Endpoint {
         for id in stale.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.drop_child(id, CloseReason::InitialContact);
         }
-        let same = |other: &&Sa| {
+        let same = |other: &Sa| {
             other.established()
                 && other.peer_id == sa.peer_id
                 && other.path.remote == sa.path.remote
         };
-        for id in self
-            .sas
-            .values()
-            .filter(same)
-            .map(|other| other.id)
-            .collect::<Vec<_>>()
-        {
+        let others = self.sas.values().filter(|other| same(other));
+        for id in others.map(|other| other.id).collect::<Vec<_>>() {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(other, CloseReason::InitialContact);
             });
