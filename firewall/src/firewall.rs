@@ -48,8 +48,10 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// Not IPv4, or headers that do not fit.
+    /// Headers that do not fit.
     Malformed,
+    /// Not IPv4.
+    NotIpv4,
     /// A fragment that would have to be translated.
     Fragment,
     /// A source address that cannot come from there.
@@ -74,6 +76,7 @@ impl DropReason {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "firewall_malformed",
+            Self::NotIpv4 => "firewall_not_ipv4",
             Self::Fragment => "firewall_fragment",
             Self::Spoofed => "firewall_spoofed",
             Self::NoRoute => "firewall_no_route",
@@ -213,7 +216,8 @@ impl Firewall {
         route: Route<'_>,
     ) -> Result<Option<InterfaceId>, DropReason> {
         let mut view = Packet::parse(bytes, false).map_err(|e| match e {
-            Malformed::Header | Malformed::NotIpv4 => DropReason::Malformed,
+            Malformed::Header => DropReason::Malformed,
+            Malformed::NotIpv4 => DropReason::NotIpv4,
         })?;
         let from = self
             .interfaces

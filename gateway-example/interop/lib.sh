@@ -12,6 +12,8 @@ PSK=sharedkey123
 MEGABYTES=${MEGABYTES:-50}
 
 in_ns() { ip netns exec "$P$1" "${@:2}"; }
+# For background jobs: $! is the command itself, so that signals reach it.
+exec_in_ns() { exec ip netns exec "$P$1" "${@:2}"; }
 
 topology_up() {
     for n in nat gw lan rw; do ip netns add "$P$n"; ip -n "$P$n" link set lo up; done
@@ -41,11 +43,13 @@ X
     else
         ip -n "${P}gw" route add 192.168.77.0/24 via 198.51.100.2
     fi
-    in_ns lan "$PYTHON" "$HERE/transfer.py" serve $LAN_HOST 5001 >/dev/null 2>&1 &
+    exec_in_ns lan "$PYTHON" "$HERE/transfer.py" serve $LAN_HOST 5001 >/dev/null 2>&1 &
     JOBS_PIDS+=($!)
 }
 
 topology_down() {
+    # The shell need not tell of their ends.
+    disown -a 2>/dev/null
     for pid in "${JOBS_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
     JOBS_PIDS=()
     for n in nat gw lan rw; do
@@ -93,9 +97,9 @@ address = "192.168.200.50"
 name = "dialin2"
 password = "friend2"
 X
-    in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
+    exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
     JOBS_PIDS+=($!)
-    in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "$W/office.toml" > "$W/gateway.log" 2>&1 &
+    exec_in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "$W/office.toml" > "$W/gateway.log" 2>&1 &
     GATEWAY_PID=$!
     JOBS_PIDS+=($GATEWAY_PID)
     wait_for 10 "the gateway is ready" grep -q 'gateway is ready' "$W/gateway.log"
@@ -177,7 +181,7 @@ connected() {
 warrior() {
     local net=$1 host=$2; shift 2
     echo friend2 > "$W/password"
-    in_ns rw "$GATEWAY" --log "${LOG:-info}" connect --server $SERVER --psk $PSK --user dialin2 \
+    exec_in_ns rw "$GATEWAY" --log "${LOG:-info}" connect --server $SERVER --psk $PSK --user dialin2 \
         --password-file "$W/password" --route "$net" "$@" > "$W/warrior.log" 2>&1 &
     local pid=$!
     JOBS_PIDS+=($pid)
@@ -208,7 +212,7 @@ X
     in_ns gw vpncmd localhost:5555 /SERVER /IN:"$W/softether.cmds" > "$W/softether.log" 2>&1
     sleep 4
     ip -n "${P}gw" addr add 192.168.30.5/24 dev tap_se; ip -n "${P}gw" link set tap_se up
-    in_ns gw "$PYTHON" "$HERE/transfer.py" serve 192.168.30.5 5001 >/dev/null 2>&1 &
+    exec_in_ns gw "$PYTHON" "$HERE/transfer.py" serve 192.168.30.5 5001 >/dev/null 2>&1 &
     JOBS_PIDS+=($!)
     wait_for 10 "SoftEther listens" eval "in_ns gw ss -lun | grep -q ':4500 '"
 }

@@ -216,7 +216,7 @@ impl Client {
         });
     }
 
-    fn from_gateway(&mut self, now: Instant, packet: Option<Packet>) -> Forward {
+    fn receive(&mut self, now: Instant, packet: Option<Packet>) -> Forward {
         match packet {
             Some(packet) => Forward::Inner(packet.range),
             None => {
@@ -237,7 +237,7 @@ impl Core for Client {
     ) -> Forward {
         let natt = path.local.port() == self.config.local_natt_port;
         let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
-        self.from_gateway(now, packet)
+        self.receive(now, packet)
     }
 
     fn handle_esp(
@@ -251,7 +251,7 @@ impl Core for Client {
         let packet = self
             .stack
             .handle_native_esp(now, local, remote, buf, packet);
-        self.from_gateway(now, packet)
+        self.receive(now, packet)
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {

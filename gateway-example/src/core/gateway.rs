@@ -139,7 +139,7 @@ impl Gateway {
         }
     }
 
-    fn from_client(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Forward {
+    fn receive(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Forward {
         let Some(Packet { session, range }) = packet else {
             self.drain(now);
             return Forward::Nothing;
@@ -176,13 +176,13 @@ impl Gateway {
             IpAddr::V6(_) => None,
         };
         match self.firewall.process(now, ingress, buf, packet, &route) {
-            Verdict::Forward { egress, packet } => self.to_interface(now, egress, buf, packet),
+            Verdict::Forward { egress, packet } => self.send_to(now, egress, buf, packet),
             Verdict::Local { packet } => Forward::Inner(packet),
             _ => Forward::Nothing,
         }
     }
 
-    fn to_interface(
+    fn send_to(
         &mut self,
         now: Instant,
         interface: InterfaceId,
@@ -345,7 +345,7 @@ impl Core for Gateway {
     ) -> Forward {
         let natt = path.local.port() == self.config.natt_port;
         let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
-        self.from_client(now, packet, buf)
+        self.receive(now, packet, buf)
     }
 
     fn handle_esp(
@@ -359,7 +359,7 @@ impl Core for Gateway {
         let packet = self
             .stack
             .handle_native_esp(now, local, remote, buf, packet);
-        self.from_client(now, packet, buf)
+        self.receive(now, packet, buf)
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {

@@ -4,7 +4,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{icmp, tcp};
 use smoltcp::time::{Duration as SmolDuration, Instant as SmolInstant};
-use smoltcp::wire::{HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, Ipv4Address};
+use smoltcp::wire::{HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -212,7 +212,7 @@ impl Ping {
                 seq_no: self.next,
                 data: b"are you there, office?",
             };
-            let to = IpAddress::Ipv4(Ipv4Address::from(self.server));
+            let to = IpAddress::Ipv4(self.server);
             if let Ok(space) = socket.send(request.buffer_len(), to) {
                 request.emit(&mut Icmpv4Packet::new_unchecked(space), &checksums);
                 self.sent_at = Some(now);

@@ -24,13 +24,16 @@ pub struct Driver<C> {
     pub esp: Option<NativeEsp>,
     /// The unencrypted side.
     pub inner: Inner,
-    /// Called with each packet on the outside: from, to, payload, and whether it is native ESP.
+    /// Called with each packet on the outside.
     pub tap: Option<Tap>,
     lost: u64,
 }
 
 /// Sees every packet on the outside.
-pub struct Tap(pub Box<dyn FnMut(SocketAddr, SocketAddr, &[u8], bool) + Send>);
+pub struct Tap(pub Box<Observer>);
+
+/// From, to, payload, and whether it is native ESP.
+type Observer = dyn FnMut(SocketAddr, SocketAddr, &[u8], bool) + Send;
 
 impl std::fmt::Debug for Tap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

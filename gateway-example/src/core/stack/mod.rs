@@ -1,0 +1,424 @@
+mod calls;
+mod packets;
+mod peers;
+
+use crate::core::event::Event;
+use crate::core::peer::{Child, Peer, PeerId};
+use crate::core::{Entropy, Forward, HEADROOM, Path, TAILROOM, Transmit};
+use l2tp::{PathId, SessionId};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The UDP port of L2TP, inside ESP only (RFC 3193).
+const L2TP_PORT: u16 = 1701;
+const PROTOCOL_UDP: u8 = 17;
+
+/// How long L2TP stays without an ESP SA: Windows deletes its last one and makes another.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// UDP port pairs for each peer at most; a client uses one.
+const L2TP_PATHS: usize = 4;
+
+/// Control messages and events that wait at most.
+const QUEUE: usize = 65_536;
+
+/// ISAKMP, ESP, L2TP and PPP as one: what goes in as datagrams comes out as IP packets.
+pub struct Stack {
+    isakmp: isakmp::Endpoint,
+    sadb: esp::Sadb,
+    l2tp: l2tp::Endpoint,
+    ppp: Arc<ppp::Config>,
+    role: ppp::Role,
+    entropy: Entropy,
+    peers: BTreeMap<PeerId, Peer>,
+    peer_of_sa: HashMap<isakmp::SaId, PeerId>,
+    children: HashMap<u64, Child>,
+    child_serials: HashMap<isakmp::ChildId, u64>,
+    peer_of_path: HashMap<PathId, PeerId>,
+    calls: HashMap<SessionId, Call>,
+    /// Deadlines of links and of peers in their grace.
+    deadlines: BTreeSet<(Instant, Deadline)>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    serial: u64,
+    key_log: bool,
+    drops: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Deadline {
+    Link(SessionId),
+    Grace(PeerId),
+}
+
+struct Call {
+    link: ppp::Link,
+    peer: PeerId,
+    deadline: Option<Instant>,
+}
+
+/// An IP packet that came out of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Which call.
+    pub session: SessionId,
+    /// Where it lies in the buffer.
+    pub range: Range<usize>,
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack")
+            .field("peers", &self.peers.len())
+            .field("children", &self.children.len())
+            .field("calls", &self.calls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How each part of a [`Stack`] is configured.
+#[derive(Debug)]
+pub struct StackConfig {
+    /// IKEv1.
+    pub isakmp: isakmp::Config,
+    /// L2TP.
+    pub l2tp: l2tp::Config,
+    /// PPP, the same for every call.
+    pub ppp: ppp::Config,
+    /// Our side of PPP.
+    pub role: ppp::Role,
+}
+
+/// A part's configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StackError {
+    /// By IKEv1.
+    #[error("IKE: {0}")]
+    Isakmp(#[from] isakmp::ConfigError),
+    /// By L2TP.
+    #[error("L2TP: {0}")]
+    L2tp(#[from] l2tp::ConfigError),
+    /// By PPP.
+    #[error("PPP: {0}")]
+    Ppp(#[from] ppp::ConfigError),
+}
+
+impl Stack {
+    /// A stack without peers; each part draws from a random source of its own.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why.
+    pub fn new(config: StackConfig, mut entropy: Entropy) -> Result<Self, StackError> {
+        let key_log = config.isakmp.key_log;
+        let ppp = Arc::new(config.ppp);
+        // Links are made when calls come up: find a bad configuration now.
+        ppp::Link::new(Arc::clone(&ppp), config.role, entropy())?;
+        Ok(Self {
+            isakmp: isakmp::Endpoint::new(Arc::new(config.isakmp), entropy())?,
+            sadb: esp::Sadb::new(entropy()),
+            l2tp: l2tp::Endpoint::new(Arc::new(config.l2tp), entropy())?,
+            ppp,
+            role: config.role,
+            entropy,
+            peers: BTreeMap::new(),
+            peer_of_sa: HashMap::new(),
+            children: HashMap::new(),
+            child_serials: HashMap::new(),
+            peer_of_path: HashMap::new(),
+            calls: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            serial: 0,
+            key_log,
+            drops: BTreeMap::new(),
+        })
+    }
+
+    // --- commands ---
+
+    /// Starts main mode, then quick mode, towards `path.remote`.
+    ///
+    /// # Errors
+    /// What IKE refused.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        path: Path,
+        peer: isakmp::Peer,
+    ) -> Result<(), isakmp::Error> {
+        self.isakmp.connect(now, path, peer)?;
+        self.drain(now);
+        Ok(())
+    }
+
+    /// Opens an L2TP control connection to `peer`, and a call in it.
+    ///
+    /// # Errors
+    /// What L2TP refused.
+    pub fn dial(&mut self, now: Instant, peer: PeerId) -> Result<SessionId, l2tp::Error> {
+        let path = self.l2tp_path(peer, L2TP_PORT, L2TP_PORT);
+        let tunnel = self.l2tp.connect(now, path)?;
+        let session = self.l2tp.open(now, tunnel)?;
+        self.drain(now);
+        Ok(session)
+    }
+
+    /// Answers [`Event::Authenticate`].
+    pub fn authenticate(&mut self, now: Instant, session: SessionId, verdict: ppp::Verdict) {
+        if let Some(call) = self.calls.get_mut(&session)
+            && call.link.authenticate(now, verdict).is_ok()
+        {
+            self.drain_link(now, session);
+            self.drain(now);
+        }
+    }
+
+    /// Ends a call: PPP and L2TP say goodbye.
+    pub fn hang_up(&mut self, now: Instant, session: SessionId, text: &str) {
+        if let Some(call) = self.calls.get_mut(&session) {
+            call.link.close(now, text);
+            self.drain_link(now, session);
+            self.drain(now);
+        }
+    }
+
+    /// Ends all there is of a peer, from the top down.
+    pub fn disconnect(&mut self, now: Instant, peer: PeerId) {
+        let Some(entry) = self.peers.get(&peer) else {
+            return;
+        };
+        let sas = entry.isakmp.clone();
+        let children: Vec<_> = entry
+            .children
+            .iter()
+            .filter_map(|c| self.children.get(c))
+            .map(|c| c.id)
+            .collect();
+        let paths: Vec<_> = entry.l2tp.iter().map(|p| p.id).collect();
+        let tunnels = paths.iter().flat_map(|path| self.l2tp.tunnels_of(*path));
+        for tunnel in tunnels.collect::<Vec<_>>() {
+            self.l2tp
+                .close_tunnel(now, tunnel, l2tp::StopResult::SHUTTING_DOWN);
+        }
+        // StopCCN must leave before its SA is deleted.
+        self.drain(now);
+        for child in children {
+            self.isakmp.close_child(now, child);
+        }
+        for sa in sas {
+            self.isakmp.close(now, sa);
+        }
+        self.drain(now);
+    }
+
+    /// Ends all there is.
+    pub fn shutdown(&mut self, now: Instant) {
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.disconnect(now, peer);
+        }
+    }
+
+    // --- time and output ---
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.isakmp.poll_timeout().is_some_and(|at| at <= now) {
+            self.isakmp.handle_timeout(now);
+        }
+        if self.sadb.poll_timeout().is_some_and(|at| at <= now) {
+            self.sadb.handle_timeout(now);
+        }
+        if self.l2tp.poll_timeout().is_some_and(|at| at <= now) {
+            self.l2tp.handle_timeout(now);
+        }
+        while let Some((at, deadline)) = self.deadlines.first().copied() {
+            if at > now {
+                break;
+            }
+            self.deadlines.remove(&(at, deadline));
+            match deadline {
+                Deadline::Link(session) => {
+                    if let Some(call) = self.calls.get_mut(&session) {
+                        call.deadline = None;
+                        call.link.handle_timeout(now);
+                    }
+                    self.drain_link(now, session);
+                }
+                Deadline::Grace(peer) => self.remove_peer(now, peer),
+            }
+        }
+        self.drain(now);
+    }
+
+    /// When `handle_timeout` is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.isakmp.poll_timeout(),
+            self.sadb.poll_timeout(),
+            self.l2tp.poll_timeout(),
+            self.deadlines.first().map(|(at, _)| *at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next control message to send.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    // --- what is there ---
+
+    /// Live ISAKMP SAs, half-open ones too.
+    #[must_use]
+    pub fn isakmp_sas(&self) -> usize {
+        self.isakmp.sa_count()
+    }
+
+    /// Live pairs of ESP SAs.
+    #[must_use]
+    pub fn esp_sas(&self) -> usize {
+        self.children.len()
+    }
+
+    /// L2TP control connections.
+    #[must_use]
+    pub fn l2tp_tunnels(&self) -> usize {
+        self.l2tp.tunnels().count()
+    }
+
+    /// L2TP calls.
+    #[must_use]
+    pub fn l2tp_sessions(&self) -> usize {
+        self.l2tp.session_count()
+    }
+
+    /// Peers with anything alive.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Dropped packets by reason.
+    #[must_use]
+    pub fn drops(&self) -> &BTreeMap<&'static str, u64> {
+        &self.drops
+    }
+
+    /// The peer of a call, where it is, and its ESP algorithms.
+    #[must_use]
+    pub fn peer_of(&self, session: SessionId) -> Option<(PeerId, Path, &str)> {
+        let id = self.calls.get(&session)?.peer;
+        let peer = self.peers.get(&id)?;
+        let child = peer.children.last().and_then(|c| self.children.get(c));
+        Some((id, peer.path, child.map_or("", |c| c.suite.as_str())))
+    }
+
+    // --- inside ---
+
+    fn count(&mut self, reason: &'static str) {
+        *self.drops.entry(reason).or_default() += 1;
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < QUEUE {
+            self.events.push_back(event);
+        } else {
+            self.count("event_queue_full");
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        if self.transmits.len() < QUEUE {
+            self.transmits.push_back(transmit);
+        } else {
+            self.count("transmit_queue_full");
+        }
+    }
+
+    /// Lets every part say what it has to say, until none has.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            let mut busy = false;
+            while let Some(t) = self.isakmp.poll_transmit() {
+                self.transmit(Transmit::Udp {
+                    path: t.path,
+                    payload: t.payload,
+                });
+            }
+            while let Some(event) = self.isakmp.poll_event() {
+                busy = true;
+                self.on_isakmp(now, event);
+            }
+            while let Some(event) = self.sadb.poll_event() {
+                busy = true;
+                self.on_esp(now, &event);
+            }
+            while let Some(t) = self.l2tp.poll_transmit() {
+                self.transmit_inside(
+                    now,
+                    |stack, buf, message| stack.send_l2tp(now, t.path, buf, message),
+                    &t.payload,
+                );
+            }
+            while let Some(event) = self.l2tp.poll_event() {
+                busy = true;
+                self.on_l2tp(now, event);
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    /// Wraps a control message with `wrap` and queues what comes out.
+    fn transmit_inside(
+        &mut self,
+        _now: Instant,
+        wrap: impl FnOnce(&mut Self, &mut [u8], Range<usize>) -> Forward,
+        message: &[u8],
+    ) {
+        let mut buf = vec![0; HEADROOM + message.len() + TAILROOM];
+        let range = HEADROOM..HEADROOM + message.len();
+        if let Some(space) = buf.get_mut(range.clone()) {
+            space.copy_from_slice(message);
+        }
+        let cut = |buf: &mut Vec<u8>, range: Range<usize>| {
+            buf.truncate(range.end);
+            buf.drain(..range.start);
+            std::mem::take(buf)
+        };
+        match wrap(self, &mut buf, range) {
+            Forward::Nothing | Forward::Inner(_) => {}
+            Forward::Udp { path, payload } => {
+                let payload = cut(&mut buf, payload);
+                self.transmit(Transmit::Udp { path, payload });
+            }
+            Forward::Esp {
+                local,
+                remote,
+                payload,
+            } => {
+                let payload = cut(&mut buf, payload);
+                self.transmit(Transmit::Esp {
+                    local,
+                    remote,
+                    payload,
+                });
+            }
+        }
+    }
+}

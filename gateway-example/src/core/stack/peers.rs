@@ -1,0 +1,280 @@
+//! Peers and their SAs: what ISAKMP and ESP say, and when a peer is over.
+
+use super::{Deadline, GRACE, L2TP_PATHS, Stack};
+use crate::core::event::{EspKeys, Event, KeyEvent};
+use crate::core::peer::{Child, L2tpPath, Peer, PeerId};
+use crate::core::{Path, convert};
+use l2tp::PathId;
+use std::time::Instant;
+
+impl Stack {
+    pub(super) fn on_isakmp(&mut self, now: Instant, event: isakmp::Event) {
+        match event {
+            isakmp::Event::Established {
+                sa,
+                path,
+                nat,
+                suite,
+                ..
+            } => {
+                let peer = self.peer_at(sa, path);
+                self.event(Event::IsakmpUp {
+                    peer,
+                    path,
+                    nat,
+                    suite: suite.to_string(),
+                });
+            }
+            isakmp::Event::PathChanged { sa, new, .. } => {
+                if let Some(&peer) = self.peer_of_sa.get(&sa)
+                    && let Some(entry) = self.peers.get_mut(&peer)
+                    && entry.path != new
+                {
+                    entry.path = new;
+                    self.event(Event::PathChanged { peer, path: new });
+                }
+            }
+            isakmp::Event::ChildEstablished(child) => self.add_child(now, *child),
+            isakmp::Event::ChildDeleted { child, reason, .. } => {
+                self.remove_child(now, child, reason.reason());
+            }
+            isakmp::Event::Closed { sa, reason, .. } => {
+                if let Some(peer) = self.peer_of_sa.remove(&sa) {
+                    if let Some(entry) = self.peers.get_mut(&peer) {
+                        entry.isakmp.retain(|known| *known != sa);
+                    }
+                    self.event(Event::IsakmpDown {
+                        peer,
+                        reason: reason.reason(),
+                    });
+                    self.settle(now, peer);
+                }
+            }
+            isakmp::Event::Refused {
+                path,
+                reason,
+                offer,
+                hint,
+                ..
+            } => {
+                self.event(Event::Refused {
+                    path,
+                    reason: reason.reason(),
+                    offer,
+                    hint,
+                });
+            }
+            isakmp::Event::KeyLog(line) => self.event(Event::Key(KeyEvent::Isakmp(line))),
+            _ => {}
+        }
+    }
+
+    /// The peer of a new ISAKMP SA: the one at that very address and port, or a new one.
+    fn peer_at(&mut self, sa: isakmp::SaId, path: Path) -> PeerId {
+        let known = self
+            .peers
+            .iter()
+            .find(|(_, p)| p.path == path)
+            .map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| {
+            self.serial += 1;
+            let id = PeerId(self.serial);
+            self.peers.insert(
+                id,
+                Peer {
+                    path,
+                    isakmp: Vec::new(),
+                    children: Vec::new(),
+                    l2tp: Vec::new(),
+                    grace: None,
+                },
+            );
+            id
+        });
+        self.peer_of_sa.insert(sa, id);
+        if let Some(peer) = self.peers.get_mut(&id)
+            && !peer.isakmp.contains(&sa)
+        {
+            peer.isakmp.push(sa);
+        }
+        id
+    }
+
+    fn add_child(&mut self, now: Instant, sa: isakmp::ChildSa) {
+        let peer = match self.peer_of_sa.get(&sa.sa) {
+            Some(&peer) => peer,
+            None => self.peer_at(sa.sa, sa.path),
+        };
+        let suite = sa.suite.to_string();
+        let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
+        self.serial += 1;
+        let serial = self.serial;
+        let installed = convert::sa_configs(&sa).and_then(|(inbound, outbound)| {
+            let id = self.sadb.insert_outbound(now, &outbound, serial)?;
+            if let Err(e) = self.sadb.insert_inbound(now, &inbound, serial) {
+                self.sadb.remove_outbound(id);
+                return Err(e);
+            }
+            Ok(id)
+        });
+        let outbound = match installed {
+            Ok(outbound) => outbound,
+            Err(e) => {
+                tracing::warn!(conn = %peer, suite, error = %e, "ESP SA refused");
+                self.isakmp.close_child(now, sa.child);
+                return;
+            }
+        };
+        self.children.insert(
+            serial,
+            Child {
+                id: sa.child,
+                peer,
+                inbound_spi: sa.inbound_spi,
+                outbound,
+                encapsulated: sa.udp_encapsulation,
+                suite: suite.clone(),
+            },
+        );
+        self.child_serials.insert(sa.child, serial);
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.children.push(serial);
+            if let Some(at) = entry.grace.take() {
+                self.deadlines.remove(&(at, Deadline::Grace(peer)));
+            }
+        }
+        self.event(Event::EspUp {
+            peer,
+            suite,
+            encapsulated: sa.udp_encapsulation,
+            inbound_spi: sa.inbound_spi,
+            outbound_spi: sa.outbound_spi,
+        });
+        if self.key_log {
+            self.event(Event::Key(KeyEvent::Esp(Box::new(EspKeys {
+                local,
+                remote,
+                suite: sa.suite,
+                inbound: (sa.inbound_spi, sa.inbound_keys),
+                outbound: (sa.outbound_spi, sa.outbound_keys),
+            }))));
+        }
+    }
+
+    fn remove_child(&mut self, now: Instant, id: isakmp::ChildId, reason: &'static str) {
+        let Some(serial) = self.child_serials.remove(&id) else {
+            return;
+        };
+        let Some(child) = self.children.remove(&serial) else {
+            return;
+        };
+        self.sadb.remove_inbound(child.inbound_spi);
+        self.sadb.remove_outbound(child.outbound);
+        if let Some(peer) = self.peers.get_mut(&child.peer) {
+            peer.children.retain(|c| *c != serial);
+        }
+        self.event(Event::EspDown {
+            peer: child.peer,
+            inbound_spi: child.inbound_spi,
+            reason,
+        });
+        self.settle(now, child.peer);
+    }
+
+    /// After something of a peer has ended: removes it, or gives it time to come back.
+    pub(super) fn settle(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if !peer.children.is_empty() {
+            return;
+        }
+        let has_tunnel = |p: &L2tpPath| self.l2tp.tunnels_of(p.id).next().is_some();
+        if peer.l2tp.iter().any(has_tunnel) {
+            if peer.grace.is_none() {
+                peer.grace = Some(now + GRACE);
+                self.deadlines.insert((now + GRACE, Deadline::Grace(id)));
+            }
+        } else if peer.isakmp.is_empty() {
+            self.remove_peer(now, id);
+        }
+    }
+
+    pub(super) fn remove_peer(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if let Some(at) = peer.grace.take() {
+            self.deadlines.remove(&(at, Deadline::Grace(id)));
+        }
+        let paths: Vec<_> = peer.l2tp.drain(..).map(|p| p.id).collect();
+        let keep = !peer.isakmp.is_empty() || !peer.children.is_empty();
+        for path in paths {
+            self.l2tp.close_path(now, path);
+            self.peer_of_path.remove(&path);
+        }
+        if !keep {
+            self.peers.remove(&id);
+            self.event(Event::PeerDown { peer: id });
+        }
+    }
+
+    pub(super) fn on_esp(&mut self, now: Instant, event: &esp::Event) {
+        let (esp::Event::SoftExpired { owner, .. } | esp::Event::HardExpired { owner, .. }) = event
+        else {
+            return;
+        };
+        if let Some(id) = self.children.get(owner).map(|c| c.id) {
+            if matches!(event, esp::Event::SoftExpired { .. }) {
+                self.isakmp.rekey_child(now, id);
+            } else {
+                self.isakmp.close_child(now, id);
+            }
+        }
+    }
+
+    /// The L2TP path of a port pair inside a peer's ESP.
+    pub(super) fn l2tp_path(&mut self, peer: PeerId, local_port: u16, remote_port: u16) -> PathId {
+        self.serial += 1;
+        let fresh = PathId(self.serial);
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return fresh;
+        };
+        let known = |p: &&L2tpPath| p.local_port == local_port && p.remote_port == remote_port;
+        if let Some(path) = entry.l2tp.iter().find(known) {
+            return path.id;
+        }
+        // A client that keeps changing its port replaces its own oldest path.
+        if entry.l2tp.len() >= L2TP_PATHS {
+            let oldest = entry.l2tp.remove(0).id;
+            self.peer_of_path.remove(&oldest);
+        }
+        entry.l2tp.push(L2tpPath {
+            id: fresh,
+            local_port,
+            remote_port,
+        });
+        self.peer_of_path.insert(fresh, peer);
+        fresh
+    }
+
+    /// Follows a peer that authenticated ESP shows at another address or port (RFC 3947 5).
+    pub(super) fn note_path(
+        &mut self,
+        now: Instant,
+        child: isakmp::ChildId,
+        peer: PeerId,
+        encapsulated: bool,
+        path: Path,
+    ) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let path = if encapsulated { path } else { entry.path };
+        self.isakmp.note_traffic(now, child, path);
+        if entry.path != path {
+            entry.path = path;
+            self.event(Event::PathChanged { peer, path });
+        }
+    }
+}
