@@ -496,3 +496,19 @@ fn a_bad_network_connects_all_the_same() {
         office.assert_empty();
     }
 }
+
+#[test]
+fn a_day_with_rekeys_loses_no_packet() {
+    let mut office = Office::new(Link::PERFECT, 12);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    for _ in 0..24 * 6 {
+        office.ping(ann);
+        office.world.run_for(Duration::from_secs(596));
+    }
+    assert!(office.world.host(ann).gone.is_none());
+    let now = office.world.now;
+    let status = office.world.host(office.gateway).gateway().status(now);
+    assert_eq!((status.peers, status.l2tp_sessions), (1, 1));
+}
