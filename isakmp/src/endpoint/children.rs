@@ -54,7 +54,7 @@ impl Endpoint {
 
     /// Forgets a child; the SPI that it received on.
     pub(super) fn drop_child(&mut self, id: ChildId, reason: CloseReason) -> Option<u32> {
-        let child = self.children.remove(&id)?;
+        let child = self.take_child(id)?;
         self.deadlines
             .remove(&(child.next_deadline(), Owner::Child(id)));
         self.inbound_spis.remove(&child.inbound_spi);
@@ -68,10 +68,9 @@ impl Endpoint {
 
     pub(super) fn peer_deleted_child(&mut self, sa: &Sa, outbound_spi: u32) {
         let found = self
-            .children
-            .iter()
-            .find(|(_, c)| c.outbound_spi == outbound_spi && c.belongs_to(sa));
-        if let Some(id) = found.map(|(id, _)| *id) {
+            .children_of(sa)
+            .find(|(_, c)| c.outbound_spi == outbound_spi);
+        if let Some(id) = found.map(|(id, _)| id) {
             self.drop_child(id, CloseReason::PeerDeleted);
         }
     }
@@ -85,10 +84,8 @@ impl Endpoint {
             .filter(|sa| sa.established())
             .map(|sa| sa.id);
         own.or_else(|| {
-            let mut others = self.sas.values().rev();
-            others
-                .find(|sa| sa.established() && child.belongs_to(sa))
-                .map(|sa| sa.id)
+            let mut others = self.sas_at(child.path.remote);
+            others.find(|sa| child.belongs_to(sa)).map(|sa| sa.id)
         })
     }
 
@@ -139,8 +136,11 @@ impl Endpoint {
 
     /// A new SA takes over from `old`.
     pub(super) fn adopt_children(&mut self, now: Instant, old: SaId, sa: &Sa) {
-        for child in self.children.values_mut().filter(|c| c.sa == old) {
-            child.sa = sa.id;
+        let own: Vec<_> = self.children_of(sa).map(|(id, _)| id).collect();
+        for id in own {
+            if let Some(child) = self.children.get_mut(&id).filter(|c| c.sa == old) {
+                child.sa = sa.id;
+            }
         }
         self.with_sa(old, |endpoint, old| {
             endpoint.end_sa(now, old, CloseReason::Replaced);
@@ -150,20 +150,11 @@ impl Endpoint {
     /// The peer has lost all it knew of us: only `sa` is left. Others behind the same NAT have
     /// other ports, and are left alone.
     pub(super) fn initial_contact(&mut self, _now: Instant, sa: &Sa) {
-        let stale = self
-            .children
-            .iter()
-            .filter(|(_, c)| c.sa != sa.id && c.belongs_to(sa));
-        for id in stale.map(|(id, _)| *id).collect::<Vec<_>>() {
+        let stale = self.children_of(sa).filter(|(_, c)| c.sa != sa.id);
+        for id in stale.map(|(id, _)| id).collect::<Vec<_>>() {
             self.drop_child(id, CloseReason::InitialContact);
         }
-        let same = |other: &Sa| {
-            other.established()
-                && other.peer_id == sa.peer_id
-                && other.path.remote == sa.path.remote
-        };
-        let others = self.sas.values().filter(|other| same(other));
-        for id in others.map(|other| other.id).collect::<Vec<_>>() {
+        for id in self.siblings(sa) {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(other, CloseReason::InitialContact);
             });
@@ -173,10 +164,9 @@ impl Endpoint {
     /// A peer that negotiates ever more children loses its oldest.
     pub(super) fn limit_children(&mut self, now: Instant, sa: &Sa) {
         let mut own = self
-            .children
-            .iter()
+            .children_of(sa)
             .filter(|(_, c)| c.sa == sa.id)
-            .map(|(id, _)| *id);
+            .map(|(id, _)| id);
         let oldest = own.next();
         let count = own.count() + 1;
         if let Some(oldest) = oldest.filter(|_| count > self.config.limits.children_per_sa) {

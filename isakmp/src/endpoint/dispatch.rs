@@ -1,6 +1,6 @@
 //! From a datagram to the exchange it belongs to.
 
-use super::state::{Answered, Sa, State};
+use super::state::{Sa, State};
 use super::{Endpoint, digest};
 use crate::config::Path;
 use crate::error::Error;
@@ -80,6 +80,9 @@ impl Endpoint {
 
     fn dispatch(&mut self, now: Instant, incoming: Incoming<'_>) -> Result<(), Error> {
         let header = &incoming.header;
+        if incoming.path.local == incoming.path.remote {
+            return Err(Error::Unexpected("isakmp_from_ourselves"));
+        }
         if header.initiator_cookie == [0; 8] {
             return Err(Error::Malformed("isakmp_zero_cookie"));
         }
@@ -111,7 +114,7 @@ impl Endpoint {
         }
     }
 
-    fn in_sa(
+    pub(super) fn in_sa(
         &mut self,
         id: SaId,
         work: impl FnOnce(&mut Self, &mut Sa) -> Result<(), Error>,
@@ -135,14 +138,14 @@ impl Endpoint {
         self.by_cookies.get(&cookies).copied().or_else(first)
     }
 
-    fn handle_main(
+    pub(super) fn handle_main(
         &mut self,
         now: Instant,
         sa: &mut Sa,
         incoming: &Incoming<'_>,
     ) -> Result<(), Error> {
         let digest = digest(incoming.bytes);
-        if let Some(reply) = known(sa.answered.as_ref(), &digest) {
+        if let Some(reply) = sa.answered.as_mut().and_then(|a| a.repeat(&digest)) {
             self.repeat(sa, incoming.path, reply);
             return Ok(());
         }
@@ -183,12 +186,4 @@ impl Endpoint {
             hint.to_owned(),
         );
     }
-}
-
-/// The reply to a message that was answered before.
-#[expect(clippy::option_option, reason = "outer: known, inner: has a reply")]
-pub(super) fn known(answered: Option<&Answered>, digest: &[u8]) -> Option<Option<Vec<u8>>> {
-    answered
-        .filter(|a| a.digest == digest)
-        .map(|a| a.reply.clone())
 }

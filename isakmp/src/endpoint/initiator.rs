@@ -2,7 +2,7 @@
 
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
-use super::state::{Handshake, Retransmit, Sa, State, Wanted};
+use super::state::{Retransmit, Sa, State, Wanted};
 use super::{Endpoint, SHORT_PHASE1, short_list};
 use crate::config::{Path, Peer};
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::vendor::Capabilities;
 use crate::wire::{
     Chain, ExchangeType, Message, Notify, PROTO_ISAKMP, SaPayload, notify_payload, payload,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,41 +47,19 @@ impl Endpoint {
         for body in Capabilities::announce(&self.config) {
             chain.push(payload::VENDOR_ID, body);
         }
-        let mut sa = Box::new(Sa {
+        let mut sa = Box::new(Sa::new(
             id,
-            role: Role::Initiator,
+            Role::Initiator,
             path,
             cookies,
-            state: State::AwaitMessage2,
-            half_open_until: None,
-            psk: peer.psk.clone(),
-            peer: Some(peer),
-            dialect: None,
-            dpd_capable: false,
-            fragmentation: false,
-            software: crate::vendor::PeerSoftware::Unknown,
-            nat: natt::Detection::default(),
-            suite: first,
-            seconds,
-            peer_id: None,
-            handshake: Some(Box::new(Handshake {
-                sa_body,
-                ..Handshake::default()
-            })),
-            keys: None,
-            retransmit: None,
-            answered: None,
-            quicks: BTreeMap::new(),
-            wanted,
-            dpd: None,
-            peer_sequence: None,
-            keepalive: None,
-            rekey_at: None,
-            expires: None,
-            replaces,
-            job: None,
-            deadline: None,
-        });
+            peer.psk.clone(),
+            first,
+        ));
+        sa.peer = Some(peer);
+        sa.seconds = seconds;
+        sa.handshake().sa_body = sa_body;
+        sa.wanted = wanted;
+        sa.replaces = replaces;
         let message = sa.plain(&chain);
         self.request(now, &mut sa, message);
         self.by_first.insert((path.remote, cookies.initiator), id);

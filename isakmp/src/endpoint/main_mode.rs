@@ -65,7 +65,7 @@ impl Sa {
         )
     }
 
-    fn handshake(&mut self) -> &mut Handshake {
+    pub(super) fn handshake(&mut self) -> &mut Handshake {
         self.handshake.get_or_insert_default()
     }
 }
@@ -220,6 +220,7 @@ impl Endpoint {
         }
         self.forget_first(sa);
         sa.state = State::Established;
+        self.place_sa(sa);
         sa.handshake = None;
         sa.retransmit = None;
         sa.peer_id = Some(peer_id.clone());

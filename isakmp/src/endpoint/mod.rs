@@ -1,11 +1,13 @@
 //! The state machine: ISAKMP SAs, their exchanges, and the children they have made.
 
 mod children;
+mod crumbs;
 mod dispatch;
 mod fragment;
 mod informational;
 mod initiator;
 mod main_mode;
+mod places;
 mod quick;
 mod quick_initiator;
 mod quick_responder;
@@ -21,7 +23,9 @@ use crate::job::{Job, JobResult, Purpose};
 use crate::keys::Cookies;
 use crate::secret::Secret;
 use crate::suite::{Group, Hash};
+use crumbs::Crumbs;
 use fragment::Fragments;
+use places::Places;
 use rand_core::CryptoRng;
 use state::{Child, QuickState, Sa, State, Wanted};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -45,6 +49,8 @@ pub struct Endpoint {
     children: BTreeMap<ChildId, Child>,
     inbound_spis: BTreeSet<u32>,
     fragments: Fragments,
+    crumbs: Crumbs,
+    places: Places,
     deadlines: BTreeSet<(Instant, Owner)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -90,8 +96,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    pub fn new(config: Arc<Config>, rng: Box<dyn CryptoRng + Send>) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: Arc<Config>,
+        mut rng: Box<dyn CryptoRng + Send>,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
+        let mut key = [0; 32];
+        rng.fill_bytes(&mut key);
         Ok(Self {
             config,
             rng,
@@ -103,6 +114,8 @@ impl Endpoint {
             children: BTreeMap::new(),
             inbound_spis: BTreeSet::new(),
             fragments: Fragments::default(),
+            crumbs: Crumbs::new(key),
+            places: Places::default(),
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -200,17 +213,19 @@ impl Endpoint {
     ///
     /// Call it for packets only that are newer than all before (highest sequence number).
     pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) {
-        let Some(entry) = self.children.get_mut(&child) else {
+        let Some(entry) = self.children.get(&child) else {
             return;
         };
-        let (sa, moved) = (entry.sa, entry.path != path);
-        entry.path = path;
-        self.with_sa(sa, |endpoint, sa| {
+        let moved = entry.path != path;
+        let known = self.with_sa(entry.sa, |endpoint, sa| {
             endpoint.alive(now, sa);
             if moved && path.local.port() == sa.path.local.port() {
                 endpoint.move_sa(sa, path);
             }
         });
+        if known.is_none() && moved {
+            self.move_child(child, path);
+        }
     }
 
     /// Takes the result of a [`Job`].
@@ -354,6 +369,7 @@ impl Endpoint {
             self.deadlines.remove(&(at, Owner::Sa(sa.id)));
         }
         self.by_cookies.remove(&sa.cookies);
+        self.unplace_sa(sa);
         self.forget_first(sa);
         for quick in sa.quicks.values() {
             if !matches!(quick.state, QuickState::Done) {
@@ -469,13 +485,17 @@ impl Endpoint {
         if sa.path == path {
             return;
         }
-        let old = std::mem::replace(&mut sa.path, path);
-        if let Some(keepalive) = &mut sa.keepalive {
-            // The next one goes to the new place.
-            *keepalive = keepalive.clone();
+        let own = self.children_of(sa).filter(|(_, c)| c.sa == sa.id);
+        let own: Vec<_> = own.map(|(id, _)| id).collect();
+        if sa.established() {
+            self.unplace_sa(sa);
         }
-        for child in self.children.values_mut().filter(|c| c.sa == sa.id) {
-            child.path = path;
+        let old = std::mem::replace(&mut sa.path, path);
+        if sa.established() {
+            self.place_sa(sa);
+        }
+        for child in own {
+            self.move_child(child, path);
         }
         self.event(Event::PathChanged {
             sa: sa.id,

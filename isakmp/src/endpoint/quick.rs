@@ -1,6 +1,6 @@
 //! What both roles of quick mode share (RFC 2409 section 5.5).
 
-use super::dispatch::{Incoming, known};
+use super::dispatch::Incoming;
 use super::state::{Child, PendingChild, Quick, QuickState, Sa, Wanted};
 use super::{Endpoint, digest, soft};
 use crate::config::{PeerMatch, Selector};
@@ -33,7 +33,7 @@ impl Endpoint {
         let Some(mut quick) = sa.quicks.remove(&id) else {
             return self.handle_quick_1(now, sa, incoming, digest);
         };
-        if let Some(reply) = known(quick.answered.as_ref(), &digest) {
+        if let Some(reply) = quick.answered.as_mut().and_then(|a| a.repeat(&digest)) {
             quick.path = incoming.path;
             sa.quicks.insert(id, quick);
             self.repeat(sa, incoming.path, reply);
@@ -288,7 +288,7 @@ impl Endpoint {
         };
         self.deadlines
             .insert((entry.next_deadline(), super::Owner::Child(id)));
-        self.children.insert(id, entry);
+        self.place_child(id, entry);
         self.stats.children += 1;
         self.event(Event::ChildEstablished(Box::new(established)));
         if let (Role::Initiator, Some(old)) = (quick.role, known) {
@@ -299,13 +299,9 @@ impl Endpoint {
 
     /// The pair that carries the same between the same peers.
     fn predecessor(&self, sa: &Sa, local: &Selector, remote: &Selector) -> Option<ChildId> {
-        let same =
-            |c: &Child| c.belongs_to(sa) && c.selectors[0] == *local && c.selectors[1] == *remote;
-        self.children
-            .iter()
-            .rev()
-            .find(|(_, c)| same(c))
-            .map(|(id, _)| *id)
+        let same = |c: &Child| c.selectors[0] == *local && c.selectors[1] == *remote;
+        let mut own = self.children_of(sa).rev();
+        own.find(|(_, c)| same(c)).map(|(id, _)| id)
     }
 
     /// A quick mode for each child that is wanted.

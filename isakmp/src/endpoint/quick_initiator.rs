@@ -180,10 +180,7 @@ impl Endpoint {
         quick.responder_nonce = nonce.to_vec();
         quick.iv = iv;
         quick.retransmit = None;
-        quick.answered = Some(Answered {
-            digest,
-            reply: None,
-        });
+        quick.answered = Some(Answered::new(digest, None));
         let pfs = child.peer_public.is_some();
         quick.child = Some(Box::new(child));
         if pfs {

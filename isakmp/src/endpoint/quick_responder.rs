@@ -17,6 +17,9 @@ use crate::wire::{
 };
 use std::time::Instant;
 
+/// Quick modes that one ISAKMP SA takes in its life, each with a message ID of its own.
+const MAX_USED_IDS: usize = 16_384;
+
 impl Endpoint {
     /// HASH, SA, nonce, KE, IDs, NAT-OA.
     pub(super) fn handle_quick_1(
@@ -30,9 +33,16 @@ impl Endpoint {
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let mut plain = Vec::new();
         let (message, iv) = Self::open_phase2(keys, incoming, &keys.iv(id), &[], &mut plain)?;
+        if sa.used_ids.contains(&id) {
+            return Err(Error::Unexpected("isakmp_message_id_replayed"));
+        }
+        if sa.used_ids.len() >= MAX_USED_IDS {
+            return Err(Error::Limit("isakmp_quick_modes_in_all_limit"));
+        }
         if sa.quicks.len() >= self.config.limits.quick_modes_per_sa && !self.forget_quick(sa) {
             return Err(Error::Limit("isakmp_quick_mode_limit"));
         }
+        sa.used_ids.insert(id);
         let sa_body = message
             .only(payload::SA)
             .ok_or(Error::Unexpected("isakmp_no_sa"))?;
@@ -126,10 +136,7 @@ impl Endpoint {
             inbound_spi,
             path: incoming.path,
             retransmit: None,
-            answered: Some(Answered {
-                digest,
-                reply: None,
-            }),
+            answered: Some(Answered::new(digest, None)),
             job: None,
             until: now + self.config.limits.half_open_time * 2,
         };
@@ -244,10 +251,7 @@ impl Endpoint {
             return Err(Error::NotAuthentic);
         }
         quick.retransmit = None;
-        quick.answered = Some(Answered {
-            digest,
-            reply: None,
-        });
+        quick.answered = Some(Answered::new(digest, None));
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
         self.move_sa(sa, incoming.path);

@@ -1,8 +1,9 @@
 //! Main mode as responder (RFC 2409 section 5.4).
 
+use super::crumbs::Opening;
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
-use super::state::{Answered, Handshake, Sa, State};
+use super::state::{Answered, Sa, State};
 use super::{Endpoint, digest};
 use crate::config::{Path, PeerMatch};
 use crate::error::Error;
@@ -15,7 +16,6 @@ use crate::wire::{
     Chain, ExchangeType, Flags, Header, Message, Notify, PROTO_ISAKMP, SaPayload, notify_payload,
     payload,
 };
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 impl Endpoint {
@@ -25,6 +25,66 @@ impl Endpoint {
         now: Instant,
         incoming: &Incoming<'_>,
     ) -> Result<(), Error> {
+        let opening = self.read_opening(incoming)?;
+        let stateless = self.half_open_total >= self.config.limits.stateless_from;
+        let cookies = Cookies {
+            initiator: incoming.header.initiator_cookie,
+            responder: match stateless {
+                true => self.crumbs.cookie(now, incoming, &opening),
+                false => self.random_cookie(),
+            },
+        };
+        let mut chain = Chain::default().with(payload::SA, opening.answer.clone());
+        for body in opening.capabilities.answer(&self.config) {
+            chain.push(payload::VENDOR_ID, body);
+        }
+        let header = Header {
+            initiator_cookie: cookies.initiator,
+            responder_cookie: cookies.responder,
+            next_payload: chain.first(),
+            exchange: ExchangeType::Main,
+            flags: Flags::NONE,
+            message_id: 0,
+        };
+        let reply = header.encode(&chain.encode());
+        if stateless {
+            self.send(incoming.path, &reply, false);
+            return Ok(());
+        }
+        let mut sa = self.admit(now, incoming.path, cookies, &opening)?;
+        self.send(incoming.path, &reply, false);
+        sa.answered = Some(Answered::new(digest(incoming.bytes), Some(reply)));
+        self.by_first
+            .insert((sa.path.remote, cookies.initiator), sa.id);
+        self.put(sa);
+        Ok(())
+    }
+
+    /// Message 3 of a peer whose first message has left no state, only a cookie.
+    pub(super) fn handle_stateless(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), Error> {
+        if incoming.header.flags.encrypted() {
+            return Err(Error::UnknownCookies);
+        }
+        let opening = self
+            .crumbs
+            .redeem(now, incoming)
+            .ok_or(Error::UnknownCookies)?;
+        let cookies = Cookies {
+            initiator: incoming.header.initiator_cookie,
+            responder: incoming.header.responder_cookie,
+        };
+        let sa = self.admit(now, incoming.path, cookies, &opening)?;
+        let id = sa.id;
+        self.put(sa);
+        self.in_sa(id, |endpoint, sa| endpoint.handle_main(now, sa, incoming))
+    }
+
+    /// Reads a first message and chooses; says no if there is nothing to choose.
+    fn read_opening(&mut self, incoming: &Incoming<'_>) -> Result<Opening, Error> {
         if incoming.header.flags.encrypted() {
             return Err(Error::Unexpected("isakmp_encryption_flag"));
         }
@@ -37,8 +97,7 @@ impl Endpoint {
             .ok_or(Error::Unexpected("isakmp_no_sa"))?;
         let offer = SaPayload::parse(sa_body)?;
         let source = incoming.path.remote.ip();
-        self.check_half_open(source)?;
-        let Some(psk) = PeerMatch::best(&self.config.psks, source).cloned() else {
+        if PeerMatch::best(&self.config.psks, source).is_none() {
             self.refuse_first(
                 incoming,
                 RefusedReason::NoPresharedKey,
@@ -46,72 +105,52 @@ impl Endpoint {
                 format!("no pre-shared key is configured for {source}"),
             );
             return Err(Error::Refused("no_preshared_key"));
-        };
+        }
         let offers = select::phase1_offers(&offer);
         let Some(chosen) = select::choose_phase1(&offers, &self.config.policy.phase1) else {
             let (text, hint) = select::explain_phase1(&offer, &self.config.policy);
             self.refuse_first(incoming, RefusedReason::NoProposalChosen, text, hint);
             return Err(Error::Refused("no_proposal_chosen"));
         };
-        let capabilities = Capabilities::read(message.all(payload::VENDOR_ID), &self.config);
-        let mut chain = Chain::default().with(payload::SA, chosen.answer());
-        for body in capabilities.answer(&self.config) {
-            chain.push(payload::VENDOR_ID, body);
-        }
         let own = self.config.policy.phase1_lifetime.as_secs();
-        let cookies = Cookies {
-            initiator: incoming.header.initiator_cookie,
-            responder: self.random_cookie(),
-        };
-        let mut sa = Box::new(Sa {
-            id: SaId(self.next_serial()),
-            role: Role::Responder,
-            path: incoming.path,
-            cookies,
-            state: State::AwaitMessage3,
-            half_open_until: Some(now + self.config.limits.half_open_time),
-            peer: None,
-            psk,
-            dialect: None,
-            dpd_capable: false,
-            fragmentation: false,
-            software: crate::vendor::PeerSoftware::Unknown,
-            nat: natt::Detection::default(),
+        Ok(Opening {
+            sa_body: sa_body.to_vec(),
+            answer: chosen.answer(),
             suite: chosen.suite,
             seconds: chosen.seconds.map_or(own, |s| s.min(own)),
-            peer_id: None,
-            handshake: Some(Box::new(Handshake {
-                sa_body: sa_body.to_vec(),
-                ..Handshake::default()
-            })),
-            keys: None,
-            retransmit: None,
-            answered: None,
-            quicks: BTreeMap::new(),
-            wanted: VecDeque::new(),
-            dpd: None,
-            peer_sequence: None,
-            keepalive: None,
-            rekey_at: None,
-            expires: None,
-            replaces: None,
-            job: None,
-            deadline: None,
-        });
-        sa.adopt(&capabilities);
-        let reply = sa.plain(&chain);
-        self.send(sa.path, &reply, false);
-        sa.answered = Some(Answered {
-            digest: digest(incoming.bytes),
-            reply: Some(reply),
-        });
+            capabilities: Capabilities::read(message.all(payload::VENDOR_ID), &self.config),
+        })
+    }
+
+    /// Makes the SA of a peer that has begun main mode.
+    fn admit(
+        &mut self,
+        now: Instant,
+        path: Path,
+        cookies: Cookies,
+        opening: &Opening,
+    ) -> Result<Box<Sa>, Error> {
+        let source = path.remote.ip();
+        self.check_half_open(source)?;
+        let psk = PeerMatch::best(&self.config.psks, source).cloned();
+        let psk = psk.ok_or(Error::Refused("no_preshared_key"))?;
+        let id = SaId(self.next_serial());
+        let mut sa = Box::new(Sa::new(
+            id,
+            Role::Responder,
+            path,
+            cookies,
+            psk,
+            opening.suite,
+        ));
+        sa.half_open_until = Some(now + self.config.limits.half_open_time);
+        sa.seconds = opening.seconds;
+        sa.handshake().sa_body.clone_from(&opening.sa_body);
+        sa.adopt(&opening.capabilities);
         self.half_open_total += 1;
         *self.half_open.entry(source).or_default() += 1;
-        self.by_first
-            .insert((sa.path.remote, cookies.initiator), sa.id);
-        self.by_cookies.insert(cookies, sa.id);
-        self.put(sa);
-        Ok(())
+        self.by_cookies.insert(cookies, id);
+        Ok(sa)
     }
 
     fn check_half_open(&self, source: std::net::IpAddr) -> Result<(), Error> {
@@ -154,15 +193,6 @@ impl Endpoint {
         self.send(incoming.path, &header.encode(&chain.encode()), false);
     }
 
-    /// A message with cookies we do not know.
-    pub(super) fn handle_stateless(
-        &mut self,
-        _now: Instant,
-        _incoming: &Incoming<'_>,
-    ) -> Result<(), Error> {
-        Err(Error::UnknownCookies)
-    }
-
     /// KE, nonce, NAT-D. The peer knows our cookie, so it is where it says it is.
     pub(super) fn handle_message_3(
         &mut self,
@@ -178,10 +208,7 @@ impl Endpoint {
             .ok_or(Error::Unexpected("isakmp_state"))?;
         handshake.initiator_public.clone_from(&public);
         handshake.initiator_nonce = nonce;
-        sa.answered = Some(Answered {
-            digest,
-            reply: None,
-        });
+        sa.answered = Some(Answered::new(digest, None));
         sa.half_open_until = Some(now + self.config.limits.half_open_time * 2);
         sa.state = State::Computing;
         self.compute(now, sa, Purpose::Main, sa.suite.group, None, Some(public));
@@ -240,10 +267,7 @@ impl Endpoint {
             keys.set_iv(iv);
         }
         self.send(incoming.path, &reply, sa.fragmentation);
-        sa.answered = Some(Answered {
-            digest,
-            reply: Some(reply),
-        });
+        sa.answered = Some(Answered::new(digest, Some(reply)));
         self.establish(now, sa, incoming.path, identity);
         if notifies.contains(&Notify::INITIAL_CONTACT) {
             self.initial_contact(now, sa);

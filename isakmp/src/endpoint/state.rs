@@ -7,7 +7,7 @@ use crate::suite::{ChildSuite, Group, Phase1Suite};
 use crate::vendor::{Capabilities, PeerSoftware};
 use crate::wire::Identity;
 use natt::{Detection, Dialect};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,11 +65,40 @@ impl Handshake {
     }
 }
 
+/// Answers to one message at most; more duplicates than that are an attack or a loop.
+const MAX_REPEATS: u8 = 64;
+
 /// A message that was processed, and what we answered: the same again gets the same answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) digest: Vec<u8>,
     pub(super) reply: Option<Vec<u8>>,
+    /// How often it may still be sent.
+    pub(super) left: u8,
+}
+
+impl Answered {
+    pub(super) const fn new(digest: Vec<u8>, reply: Option<Vec<u8>>) -> Self {
+        Self {
+            digest,
+            reply,
+            left: MAX_REPEATS,
+        }
+    }
+
+    /// The reply, if `digest` is that of the message it was for.
+    #[expect(
+        clippy::option_option,
+        reason = "outer: it is the message, inner: there is a reply"
+    )]
+    pub(super) fn repeat(&mut self, digest: &[u8]) -> Option<Option<Vec<u8>>> {
+        if self.digest != digest {
+            return None;
+        }
+        let left = self.left;
+        self.left = left.saturating_sub(1);
+        Some(self.reply.clone().filter(|_| left > 0))
+    }
 }
 
 /// Dead peer detection of one SA.
@@ -105,6 +134,8 @@ pub(super) struct Sa {
     pub(super) retransmit: Option<Retransmit>,
     pub(super) answered: Option<Answered>,
     pub(super) quicks: BTreeMap<u32, Quick>,
+    /// Message IDs of quick modes that the peer has started: none may come again.
+    pub(super) used_ids: BTreeSet<u32>,
     pub(super) wanted: VecDeque<Wanted>,
     pub(super) dpd: Option<DpdState>,
     /// The highest sequence number of the peer's questions.
@@ -121,6 +152,53 @@ pub(super) struct Sa {
 }
 
 impl Sa {
+    /// An SA at its start.
+    pub(super) fn new(
+        id: SaId,
+        role: Role,
+        path: Path,
+        cookies: Cookies,
+        psk: PresharedKey,
+        suite: Phase1Suite,
+    ) -> Self {
+        Self {
+            id,
+            role,
+            path,
+            cookies,
+            state: match role {
+                Role::Initiator => State::AwaitMessage2,
+                Role::Responder => State::AwaitMessage3,
+            },
+            half_open_until: None,
+            peer: None,
+            psk,
+            dialect: None,
+            dpd_capable: false,
+            fragmentation: false,
+            software: PeerSoftware::Unknown,
+            nat: Detection::default(),
+            suite,
+            seconds: 0,
+            peer_id: None,
+            handshake: Some(Box::default()),
+            keys: None,
+            retransmit: None,
+            answered: None,
+            quicks: BTreeMap::new(),
+            used_ids: BTreeSet::new(),
+            wanted: VecDeque::new(),
+            dpd: None,
+            peer_sequence: None,
+            keepalive: None,
+            rekey_at: None,
+            expires: None,
+            replaces: None,
+            job: None,
+            deadline: None,
+        }
+    }
+
     pub(super) fn adopt(&mut self, capabilities: &Capabilities) {
         self.dialect = capabilities.dialect;
         self.dpd_capable = capabilities.dpd;

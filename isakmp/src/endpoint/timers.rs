@@ -198,11 +198,7 @@ impl Endpoint {
     }
 
     fn peer_is_dead(&mut self, sa: &mut Sa) {
-        let own = self
-            .children
-            .iter()
-            .filter(|(_, c)| c.belongs_to(sa))
-            .map(|(id, _)| *id);
+        let own = self.children_of(sa).map(|(id, _)| id);
         for child in own.collect::<Vec<_>>() {
             self.drop_child(child, CloseReason::DpdTimeout);
         }

@@ -1,6 +1,7 @@
 //! Two endpoints over simnet, with NATs between them.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use isakmp::{ChildSa, Config, Endpoint, Event, Path, Peer, PeerMatch, PresharedKey};
 use simnet::{Link, Node, Pair, seeded};
@@ -40,7 +41,7 @@ pub(crate) struct Host {
     public: &'static str,
     nat: bool,
     /// Added to ports by the NAT.
-    shift: u16,
+    pub(crate) shift: u16,
     pub(crate) rebind_at: Option<Instant>,
     pub(crate) sent: Vec<Packet>,
     pub(crate) now: Instant,

@@ -1,0 +1,103 @@
+//! Which SAs and children there are at an address: so that one peer's business does not look at
+//! all others.
+
+use super::Endpoint;
+use super::state::{Child, Sa};
+use crate::event::{ChildId, SaId};
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+/// Established SAs and children by the peer's address.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    sas: Index<SaId>,
+    children: Index<ChildId>,
+}
+
+#[derive(Debug)]
+struct Index<T>(HashMap<SocketAddr, BTreeSet<T>>);
+
+impl<T> Default for Index<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Ord + Copy> Index<T> {
+    fn add(&mut self, at: SocketAddr, item: T) {
+        self.0.entry(at).or_default().insert(item);
+    }
+
+    fn remove(&mut self, at: SocketAddr, item: T) {
+        if let Some(items) = self.0.get_mut(&at) {
+            items.remove(&item);
+            if items.is_empty() {
+                self.0.remove(&at);
+            }
+        }
+    }
+
+    fn at(&self, at: SocketAddr) -> impl DoubleEndedIterator<Item = T> + '_ {
+        self.0.get(&at).into_iter().flatten().copied()
+    }
+}
+
+impl Endpoint {
+    pub(super) fn place_sa(&mut self, sa: &Sa) {
+        self.places.sas.add(sa.path.remote, sa.id);
+    }
+
+    pub(super) fn unplace_sa(&mut self, sa: &Sa) {
+        self.places.sas.remove(sa.path.remote, sa.id);
+    }
+
+    pub(super) fn place_child(&mut self, id: ChildId, child: Child) {
+        self.places.children.add(child.path.remote, id);
+        self.children.insert(id, child);
+    }
+
+    pub(super) fn take_child(&mut self, id: ChildId) -> Option<Child> {
+        let child = self.children.remove(&id)?;
+        self.places.children.remove(child.path.remote, id);
+        Some(child)
+    }
+
+    /// The peer of a child is at another address.
+    pub(super) fn move_child(&mut self, id: ChildId, path: crate::config::Path) {
+        if let Some(mut child) = self.take_child(id) {
+            child.path = path;
+            self.place_child(id, child);
+        }
+    }
+
+    /// Children that the peer of `sa` has made, the oldest first.
+    pub(super) fn children_of<'a>(
+        &'a self,
+        sa: &'a Sa,
+    ) -> impl DoubleEndedIterator<Item = (ChildId, &'a Child)> {
+        let all = self.places.children.at(sa.path.remote);
+        let all = all.filter_map(|id| Some((id, self.children.get(&id)?)));
+        all.filter(|(_, child)| child.belongs_to(sa))
+    }
+
+    /// Other established SAs with the peer of `sa`, which is out of the table.
+    pub(super) fn siblings(&self, sa: &Sa) -> Vec<SaId> {
+        let all = self
+            .places
+            .sas
+            .at(sa.path.remote)
+            .filter_map(|id| self.sas.get(&id));
+        all.filter(|other| other.peer_id == sa.peer_id)
+            .map(|other| other.id)
+            .collect()
+    }
+
+    /// Established SAs at an address, the newest first.
+    pub(super) fn sas_at(&self, at: SocketAddr) -> impl Iterator<Item = &Sa> {
+        self.places
+            .sas
+            .at(at)
+            .rev()
+            .filter_map(|id| self.sas.get(&id).map(|sa| &**sa))
+    }
+}

@@ -1,0 +1,454 @@
+//! Floods, duplicates, limits, rekeying, dead peers, fragments.
+
+mod common;
+
+use common::{
+    Net, children, client_config, client_path, established, pair, pair_of, peer, refusal,
+    server_config,
+};
+use isakmp::{Config, Dpd, Event, Limits, Path, Role};
+use simnet::Link;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+fn has(events: &[Event], word: &str) -> bool {
+    events.iter().any(|e| match e {
+        Event::Closed { reason, .. } | Event::ChildDeleted { reason, .. } => {
+            reason.reason() == word
+        }
+        _ => false,
+    })
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Config {
+    let mut config = server_config();
+    change(&mut config.limits);
+    config
+}
+
+/// A first message as our initiator sends it.
+fn first_message(seed: u64) -> Vec<u8> {
+    let mut net = pair_of(
+        client_config(),
+        server_config(),
+        Net::Direct,
+        Link::PERFECT,
+        seed,
+    );
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    net.a.endpoint.poll_transmit().unwrap().payload
+}
+
+fn from(last: u8, port: u16) -> Path {
+    Path {
+        local: "198.51.100.1:500".parse().unwrap(),
+        remote: SocketAddr::from(([203, 0, 113, last], port)),
+    }
+}
+
+#[test]
+fn under_load_first_messages_leave_no_state_and_peers_still_connect() {
+    let config = limits(|l| l.stateless_from = 4);
+    let mut net = pair(config, peer(), Net::ClientNat, Link::TERRIBLE, 20);
+    let message = first_message(1);
+    for port in 1000..2000 {
+        let _ = net
+            .b
+            .endpoint
+            .handle_datagram(net.now, from(9, port), &mut message.clone());
+        let reply = net.b.endpoint.poll_transmit().unwrap();
+        assert!(reply.payload.len() <= message.len(), "no amplification");
+    }
+    assert_eq!(net.b.endpoint.half_open_count(), 4);
+    assert!(established(&mut net, 1), "a real peer comes through");
+}
+
+#[test]
+fn stateless_cookies_are_bound_to_address_and_time() {
+    let config = limits(|l| l.stateless_from = 0);
+    for (moved, late) in [(false, false), (true, false), (false, true)] {
+        let mut net = pair(config.clone(), peer(), Net::Direct, Link::PERFECT, 21);
+        net.run_until(Duration::from_secs(5), |a, _| a.sent.len() >= 2);
+        assert_eq!(net.b.endpoint.sa_count(), 0);
+        let (_, _, message3) = net.a.sent.last().unwrap().clone();
+        let port = if moved { 501 } else { 500 };
+        let path = Path {
+            local: "198.51.100.1:500".parse().unwrap(),
+            remote: SocketAddr::from(([192, 0, 2, 2], port)),
+        };
+        let now = net.now + Duration::from_secs(if late { 90 } else { 0 });
+        let result = net
+            .b
+            .endpoint
+            .handle_datagram(now, path, &mut message3.clone());
+        assert_eq!(result.is_ok(), !moved && !late);
+        assert_eq!(net.b.endpoint.sa_count(), usize::from(!moved && !late));
+    }
+}
+
+#[test]
+fn half_open_sas_are_limited_and_expire() {
+    let mut net = pair_of(
+        client_config(),
+        limits(|l| {
+            l.half_open = 8;
+            l.half_open_per_source = 5;
+        }),
+        Net::Direct,
+        Link::PERFECT,
+        22,
+    );
+    let message = first_message(2);
+    for source in 1..=4 {
+        for port in 0..10 {
+            let _ = net.b.endpoint.handle_datagram(
+                net.now,
+                from(source, 4000 + port),
+                &mut message.clone(),
+            );
+        }
+    }
+    assert_eq!(net.b.endpoint.half_open_count(), 8);
+    let error = net
+        .b
+        .endpoint
+        .handle_datagram(net.now, from(1, 9), &mut message.clone())
+        .unwrap_err();
+    assert_eq!(error.reason(), "isakmp_half_open_limit");
+    net.run_for(Duration::from_secs(31));
+    assert_eq!(
+        (net.b.endpoint.half_open_count(), net.b.endpoint.sa_count()),
+        (0, 0)
+    );
+    assert_eq!(
+        net.b.endpoint.poll_timeout(),
+        None,
+        "nothing is left to happen"
+    );
+}
+
+#[test]
+fn a_responder_never_repeats_itself_before_authentication() {
+    let mut net = pair_of(
+        client_config(),
+        server_config(),
+        Net::Direct,
+        Link::PERFECT,
+        23,
+    );
+    let mut message = first_message(3);
+    net.b
+        .endpoint
+        .handle_datagram(net.now, from(1, 500), &mut message)
+        .unwrap();
+    net.run_for(Duration::from_secs(120));
+    assert_eq!(net.b.sent.len(), 1);
+}
+
+#[test]
+fn duplicates_get_the_same_answer_and_no_second_computation() {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 24);
+    assert!(established(&mut net, 1));
+    let exchanges = net.b.endpoint.stats().exchanges;
+    let sent = net.b.sent.clone();
+    // The very first would start main mode again. Of the others only the last of main mode and
+    // quick modes are answered.
+    for (from, to, payload) in net.a.sent.clone().into_iter().skip(1) {
+        let path = Path {
+            local: to,
+            remote: from,
+        };
+        let _ = net
+            .b
+            .endpoint
+            .handle_datagram(net.now, path, &mut payload.clone());
+    }
+    let mut answers = Vec::new();
+    while let Some(t) = net.b.endpoint.poll_transmit() {
+        answers.push(t.payload);
+    }
+    assert!(!answers.is_empty());
+    assert!(
+        answers.iter().all(|a| sent.iter().any(|s| s.2 == *a)),
+        "byte for byte"
+    );
+    assert_eq!(net.b.endpoint.stats().exchanges, exchanges);
+    assert_eq!(net.b.endpoint.child_count(), 1);
+}
+
+#[test]
+fn both_phases_are_renewed_by_the_initiator() {
+    let mut config = client_config();
+    config.policy.phase1_lifetime = Duration::from_secs(600);
+    config.policy.child_lifetime.seconds = 200;
+    let mut net = pair_of(config, server_config(), Net::ClientNat, Link::PERFECT, 25);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    net.run_for(Duration::from_secs(3600));
+    for node in [&net.a, &net.b] {
+        assert_eq!(
+            (node.endpoint.sa_count(), node.endpoint.child_count()),
+            (1, 1)
+        );
+    }
+    let [client, server] = children(&mut net);
+    assert!(client.len() >= 18, "{}", client.len());
+    assert_eq!(client.len(), server.len());
+    for (a, b) in client.iter().zip(&server).skip(1) {
+        assert!(a.replaces.is_some() && b.replaces.is_some());
+        common::assert_matching(a, b, "renewed");
+    }
+    assert!(has(&net.a.events, "replaced") && !has(&net.a.events, "expired"));
+}
+
+#[test]
+fn both_phases_are_renewed_by_the_responder_of_the_first() {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 26);
+    assert!(established(&mut net, 1));
+    let [_, server] = children(&mut net);
+    let now = net.now;
+    net.b.endpoint.rekey_child(now, server[0].child);
+    net.run_for(Duration::from_secs(5));
+    let [client, server] = children(&mut net);
+    assert_eq!((client.len(), server.len()), (2, 2));
+    assert_eq!(
+        (client[1].role, server[1].role),
+        (Role::Responder, Role::Initiator)
+    );
+    common::assert_matching(&client[1], &server[1], "renewed");
+    assert_eq!(
+        (net.a.endpoint.child_count(), net.b.endpoint.child_count()),
+        (1, 1)
+    );
+}
+
+#[test]
+fn an_isakmp_sa_is_renewed_by_its_responder() {
+    let mut client = client_config();
+    client.psks = server_config().psks;
+    let mut net = pair_of(client, server_config(), Net::ClientNat, Link::PERFECT, 27);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    let [_, server] = children(&mut net);
+    let now = net.now;
+    net.b.endpoint.rekey(now, server[0].sa);
+    net.run_for(Duration::from_secs(5));
+    assert!(has(&net.b.events, "replaced"));
+    for node in [&net.a, &net.b] {
+        assert_eq!(
+            (node.endpoint.sa_count(), node.endpoint.child_count()),
+            (1, 1)
+        );
+    }
+    // The new SA carries what the old one made.
+    let now = net.now;
+    net.b.endpoint.close_child(now, server[0].child);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(net.a.endpoint.child_count(), 0);
+}
+
+#[test]
+fn a_shorter_lifetime_of_the_responder_is_told_and_kept() {
+    let mut config = server_config();
+    config.policy.child_lifetime.seconds = 120;
+    let mut net = pair(config, peer(), Net::ClientNat, Link::PERFECT, 28);
+    assert!(established(&mut net, 1));
+    let [client, server] = children(&mut net);
+    assert_eq!(
+        (client[0].lifetime.seconds, server[0].lifetime.seconds),
+        (120, 120)
+    );
+}
+
+#[test]
+fn a_dead_peer_is_noticed_by_both_roles() {
+    for dead in [true, false] {
+        let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 29);
+        assert!(established(&mut net, 1));
+        if dead {
+            net.a_to_b.loss = 1.0;
+        }
+        net.run_for(Duration::from_secs(180));
+        assert_eq!(has(&net.b.events, "dpd_timeout"), dead);
+        assert_eq!(net.b.endpoint.child_count(), usize::from(!dead));
+        assert_eq!(has(&net.a.events, "dpd_timeout"), dead);
+    }
+}
+
+#[test]
+fn traffic_is_a_sign_of_life_and_moves_the_peer() {
+    let mut config = server_config();
+    config.dpd = Some(Dpd {
+        interval: Duration::from_secs(10),
+        ..Dpd::default()
+    });
+    let mut net = pair(config, peer(), Net::ClientNat, Link::PERFECT, 30);
+    assert!(established(&mut net, 1));
+    net.run_for(Duration::from_secs(5));
+    let [_, server] = children(&mut net);
+    let sent = net.b.sent.len();
+    let mut moved = server[0].path;
+    moved.remote.set_port(31_000);
+    for _ in 0..10 {
+        let now = net.now;
+        net.b.endpoint.note_traffic(now, server[0].child, moved);
+        net.run_for(Duration::from_secs(9));
+    }
+    let asked = net.b.sent[sent..]
+        .iter()
+        .filter(|p| p.2.get(22) == Some(&5))
+        .count();
+    // Answers to the client's questions only, of which none comes in this time but each 30 s.
+    assert!(asked <= 4, "{asked}");
+    let change = |e: &Event| matches!(e, Event::PathChanged { new, .. } if *new == moved);
+    // The client's own questions move it back now and then.
+    assert!(net.b.events.iter().any(change));
+}
+
+#[test]
+fn initial_contact_spares_siblings_behind_the_same_nat() {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 31);
+    assert!(established(&mut net, 1));
+    // The same private address behind the same public one: another port is another client.
+    let mut twin = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 32);
+    std::mem::swap(&mut twin.b, &mut net.b);
+    twin.a.shift += 7000;
+    assert!(
+        twin.run_until(Duration::from_secs(30), |a, b| a.endpoint.child_count()
+            == 1
+            && b.endpoint.child_count() == 2)
+    );
+    assert!(!has(&twin.b.events, "initial_contact"));
+    // The same client once more, from its old port: what is left of it goes.
+    let mut again = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 33);
+    std::mem::swap(&mut again.b, &mut twin.b);
+    again.now = again.now.max(twin.now);
+    assert!(
+        again.run_until(Duration::from_secs(30), |a, _| a.endpoint.child_count()
+            == 1)
+    );
+    again.run_for(Duration::from_secs(1));
+    assert!(has(&again.b.events, "initial_contact"));
+    assert_eq!(
+        (again.b.endpoint.sa_count(), again.b.endpoint.child_count()),
+        (2, 2)
+    );
+}
+
+#[test]
+fn long_messages_are_fragmented_when_both_can() {
+    let mut client = client_config();
+    client.fragment_size = Some(180);
+    let mut server = server_config();
+    server.fragment_size = Some(180);
+    let mut net = pair_of(client, server, Net::ClientNat, Link::TERRIBLE, 34);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    let fragment = |p: &&common::Packet| {
+        let payload = p.2.strip_prefix(&[0; 4]).unwrap_or(&p.2);
+        payload.get(16) == Some(&132)
+    };
+    assert!(net.a.sent.iter().filter(fragment).count() > 2);
+    assert!(net.b.sent.iter().filter(fragment).count() > 2);
+    assert!(net.a.sent.iter().skip(2).all(|p| p.2.len() <= 190));
+}
+
+#[test]
+fn a_server_behind_nat_is_mirrored_to_windows() {
+    for (net_kind, mirror) in [
+        (Net::ServerNat, true),
+        (Net::BothNat, true),
+        (Net::ServerNat, false),
+    ] {
+        let mut config = server_config();
+        config.nat_d_mirror = mirror;
+        let mut net = pair(config, peer(), net_kind, Link::PERFECT, 35);
+        assert!(established(&mut net, 1));
+        let detection = net.a.events.iter().find_map(|e| match e {
+            Event::Established { nat, .. } => Some(*nat),
+            _ => None,
+        });
+        let detection = detection.unwrap();
+        assert_eq!(
+            detection.remote_behind_nat, !mirror,
+            "the client finds the server where it looked"
+        );
+        assert!(detection.any(), "and encapsulates all the same");
+        let [client, server] = children(&mut net);
+        assert!(client[0].udp_encapsulation && server[0].udp_encapsulation);
+    }
+}
+
+#[test]
+fn keepalives_are_sent_from_behind_a_nat_only() {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 36);
+    assert!(established(&mut net, 1));
+    net.run_for(Duration::from_secs(100));
+    let count = |sent: &[common::Packet]| sent.iter().filter(|p| p.2 == [0xff]).count();
+    assert!((4..=5).contains(&count(&net.a.sent)));
+    assert_eq!(count(&net.b.sent), 0);
+}
+
+#[test]
+fn each_dialect_connects() {
+    for dialect in natt::Dialect::ANNOUNCED {
+        for place in [Net::Direct, Net::ClientNat, Net::ServerNat, Net::BothNat] {
+            let mut config = server_config();
+            config.dialects = vec![dialect];
+            let mut net = pair(config, peer(), place, Link::PERFECT, 37);
+            assert!(established(&mut net, 1), "{dialect} {place:?}");
+            let [client, server] = children(&mut net);
+            assert_eq!(server[0].udp_encapsulation, place != Net::Direct);
+            assert_eq!(
+                client[0].nat_oa.is_some(),
+                place != Net::Direct,
+                "{dialect} {place:?}"
+            );
+            if place == Net::ClientNat {
+                assert_eq!(server[0].nat_oa.unwrap().1.to_string(), "10.0.0.2");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_are_chosen_by_address() {
+    let key = isakmp::PresharedKey::new;
+    let mut config = server_config();
+    config.psks = vec![
+        (isakmp::PeerMatch::Any, key("wrong")),
+        (
+            isakmp::PeerMatch::Prefix("192.0.2.0".parse().unwrap(), 24),
+            key(common::PSK),
+        ),
+        (
+            isakmp::PeerMatch::Prefix("192.0.0.0".parse().unwrap(), 16),
+            key("wrong too"),
+        ),
+    ];
+    let mut net = pair(config.clone(), peer(), Net::Direct, Link::PERFECT, 38);
+    assert!(established(&mut net, 1));
+    config.psks.remove(0);
+    config.psks.remove(0);
+    config.psks[0].0 = isakmp::PeerMatch::Addr("203.0.113.1".parse().unwrap());
+    let mut net = pair(config, peer(), Net::Direct, Link::PERFECT, 39);
+    assert!(!established(&mut net, 1));
+    assert_eq!(
+        net.b.events.iter().find_map(refusal).unwrap().0,
+        "no_preshared_key"
+    );
+}
+
+#[test]
+fn without_vendor_ids_there_is_no_nat_traversal() {
+    let mut config = server_config();
+    config.vendor_ids = isakmp::VendorIds::None;
+    let mut net = pair(config, peer(), Net::Direct, Link::PERFECT, 40);
+    assert!(established(&mut net, 1));
+    let [client, _] = children(&mut net);
+    assert!(!client[0].udp_encapsulation);
+}
