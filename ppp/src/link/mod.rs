@@ -1,0 +1,334 @@
+mod control;
+mod phases;
+
+use crate::auth::{ClientAuth, ServerAuth, Step};
+use crate::frame;
+use crate::ipcp::Ipcp;
+use crate::ipv6cp::Ipv6cp;
+use crate::lcp::Lcp;
+use crate::negotiate::Negotiation;
+use crate::wire::Protocol;
+use crate::{
+    Assignment, CloseReason, Config, ConfigError, Error, Event, NetworkProtocol, Received, Role,
+    State, Verdict,
+};
+use rand_core::CryptoRng;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Frames and events that wait at most; an owner who drains never has as many.
+const QUEUE: usize = 256;
+/// Configure-Requests with our own magic number that make a loop.
+const LOOPBACKS: u32 = 3;
+/// Bytes of a rejected frame that go back with a Protocol-Reject at most.
+const REJECTED_BYTES: usize = 256;
+
+/// One PPP link, as server or as client.
+///
+/// Commands: [`open`](Self::open), [`close`](Self::close), [`lower_down`](Self::lower_down),
+/// [`authenticate`](Self::authenticate). Input: [`handle_frame`](Self::handle_frame),
+/// [`handle_timeout`](Self::handle_timeout). Output: [`poll_transmit`](Self::poll_transmit),
+/// [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout).
+pub struct Link {
+    config: Arc<Config>,
+    role: Role,
+    rng: Box<dyn CryptoRng + Send>,
+    phase: Phase,
+    lcp: Negotiation<Lcp>,
+    auth: Auth,
+    ipcp: Option<Negotiation<Ipcp>>,
+    ipv6cp: Option<Negotiation<Ipv6cp>>,
+    assignment: Option<Assignment>,
+    echo: Echo,
+    reject_id: u8,
+    /// What LCP's end will be told as.
+    reason: Option<CloseReason>,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+/// RFC 1661 section 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Dead,
+    Establish,
+    Authenticate,
+    Network,
+    Terminate,
+    Closed,
+}
+
+#[derive(Debug)]
+enum Auth {
+    None,
+    Server(Box<ServerAuth>),
+    Client(Box<ClientAuth>),
+}
+
+#[derive(Debug, Default)]
+struct Echo {
+    next: Option<Instant>,
+    unanswered: u32,
+    id: u8,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("lcp", &self.lcp.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// A link that is not open yet.
+    ///
+    /// # Errors
+    /// What of `config` cannot work.
+    pub fn new(
+        config: Arc<Config>,
+        role: Role,
+        mut rng: Box<dyn CryptoRng + Send>,
+    ) -> Result<Self, ConfigError> {
+        config.check(role)?;
+        let lcp = Lcp::new(&config, role, &mut *rng);
+        Ok(Self {
+            config,
+            role,
+            rng,
+            phase: Phase::Dead,
+            lcp: Negotiation::new(lcp),
+            auth: Auth::None,
+            ipcp: None,
+            ipv6cp: None,
+            assignment: None,
+            echo: Echo::default(),
+            reject_id: 0,
+            reason: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    // --- commands ---
+
+    /// The lower layer is up: start LCP.
+    pub fn open(&mut self, now: Instant) {
+        if self.phase == Phase::Dead {
+            self.phase = Phase::Establish;
+            self.lcp.start(now, &self.config);
+            self.settle(now);
+        }
+    }
+
+    /// Says goodbye; [`Event::Closed`] follows when the peer has answered, or has not for long.
+    pub fn close(&mut self, now: Instant, text: &str) {
+        self.terminate(now, CloseReason::Administrative, text);
+        self.settle(now);
+    }
+
+    /// The lower layer is gone: everything ends at once, without a word.
+    pub fn lower_down(&mut self, now: Instant) {
+        if self.phase != Phase::Closed {
+            self.lcp.lower_down(now, &self.config);
+            self.settle(now);
+            self.finish(CloseReason::LowerLayerDown);
+        }
+    }
+
+    /// Server: answers [`Event::Authenticate`].
+    ///
+    /// # Errors
+    /// [`Error::NotNow`] if nothing was asked.
+    pub fn authenticate(&mut self, now: Instant, verdict: Verdict) -> Result<(), Error> {
+        let Auth::Server(auth) = &mut self.auth else {
+            return Err(Error::NotNow);
+        };
+        let mut out = Vec::new();
+        let step = auth.judge(now, &verdict, &self.config, &mut *self.rng, &mut out)?;
+        let method = auth.method;
+        self.send_all(method.protocol(), out);
+        match step {
+            Step::Accepted(user) => {
+                if let Verdict::Accept { assignment, .. } = verdict {
+                    self.assignment = Some(assignment);
+                }
+                self.event(Event::Authenticated { user, method });
+                self.start_network(now);
+            }
+            Step::Refused => {
+                let text = "authentication failed";
+                self.terminate(now, CloseReason::AuthenticationFailed, text);
+            }
+            Step::Nothing | Step::Ask(_) => {}
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    // --- input ---
+
+    /// Takes the frame at `frame` in `buf`: from the address field, or from the protocol field if
+    /// the lower layer leaves the former out.
+    ///
+    /// # Errors
+    /// Why the frame was dropped.
+    pub fn handle_frame(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+        frame: Range<usize>,
+    ) -> Result<Received, Error> {
+        let (protocol, range) = frame::parse(buf, frame)?;
+        match protocol {
+            Protocol::IPV4 if self.ipcp.as_ref().is_some_and(Negotiation::is_open) => {
+                self.echo.unanswered = 0;
+                return Ok(Received::Ipv4(range));
+            }
+            Protocol::IPV6 if self.ipv6cp.as_ref().is_some_and(Negotiation::is_open) => {
+                self.echo.unanswered = 0;
+                return Ok(Received::Ipv6(range));
+            }
+            _ => {}
+        }
+        if matches!(self.phase, Phase::Dead | Phase::Closed) {
+            return Err(Error::UnexpectedPhase);
+        }
+        let data = buf.get(range).ok_or(Error::Short("frame"))?;
+        self.echo.unanswered = 0;
+        let result = self.control(now, protocol, data);
+        self.settle(now);
+        result.map(|()| Received::Control)
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.lcp.handle_timeout(now, &self.config);
+        if let Some(ipcp) = &mut self.ipcp {
+            ipcp.handle_timeout(now, &self.config);
+        }
+        if let Some(ipv6cp) = &mut self.ipv6cp {
+            ipv6cp.handle_timeout(now, &self.config);
+        }
+        self.auth_timeout(now);
+        self.echo_timeout(now);
+        self.settle(now);
+    }
+
+    // --- output ---
+
+    /// The next frame to send, from its address field.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened next.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.phase == Phase::Closed {
+            return None;
+        }
+        let auth = match &self.auth {
+            Auth::None => None,
+            Auth::Server(auth) => auth.poll_timeout(),
+            Auth::Client(auth) => auth.poll_timeout(),
+        };
+        [
+            self.lcp.poll_timeout(),
+            self.ipcp.as_ref().and_then(Negotiation::poll_timeout),
+            self.ipv6cp.as_ref().and_then(Negotiation::poll_timeout),
+            auth,
+            self.echo.next,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Puts a PPP header before the packet at `packet` in `buf`; needs [`MAX_HEADER`](crate::MAX_HEADER)
+    /// bytes of headroom.
+    ///
+    /// # Errors
+    /// [`Error::NotNow`] if the protocol is not open, [`Error::TooLong`] above the peer's MRU,
+    /// [`Error::NoHeadroom`].
+    pub fn encapsulate(
+        &mut self,
+        buf: &mut [u8],
+        packet: Range<usize>,
+        protocol: NetworkProtocol,
+    ) -> Result<Range<usize>, Error> {
+        let (open, protocol) = match protocol {
+            NetworkProtocol::Ipv4 => (
+                self.ipcp.as_ref().is_some_and(Negotiation::is_open),
+                Protocol::IPV4,
+            ),
+            NetworkProtocol::Ipv6 => (
+                self.ipv6cp.as_ref().is_some_and(Negotiation::is_open),
+                Protocol::IPV6,
+            ),
+        };
+        if !open {
+            return Err(Error::NotNow);
+        }
+        let peer = self.lcp.policy.peer;
+        if packet.len() > usize::from(peer.mru) {
+            return Err(Error::TooLong);
+        }
+        frame::prepend(
+            buf,
+            packet,
+            protocol,
+            peer.address_compression,
+            peer.protocol_compression,
+        )
+    }
+
+    /// The state of LCP's automaton.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.lcp.state()
+    }
+
+    /// Largest packet the peer takes, in bytes.
+    #[must_use]
+    pub fn peer_mru(&self) -> u16 {
+        self.lcp.policy.peer.mru
+    }
+
+    // --- queues ---
+
+    fn send_all(&mut self, protocol: Protocol, packets: Vec<Vec<u8>>) {
+        for packet in packets {
+            self.send(protocol, &packet);
+        }
+    }
+
+    fn send(&mut self, protocol: Protocol, packet: &[u8]) {
+        if self.transmits.len() < QUEUE {
+            let mut frame = vec![0; crate::MAX_HEADER];
+            frame.extend(packet);
+            let range = crate::MAX_HEADER..frame.len();
+            // Control frames go out in full: every peer takes them.
+            if frame::prepend(&mut frame, range, protocol, false, false).is_ok() {
+                self.transmits.push_back(frame);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < QUEUE {
+            self.events.push_back(event);
+        }
+    }
+}
