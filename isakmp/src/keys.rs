@@ -57,6 +57,12 @@ impl Keys {
         }
     }
 
+    /// SKEYID, `SKEYID_d`, `SKEYID_a`.
+    #[cfg(test)]
+    pub(crate) const fn secrets(&self) -> [&Secret; 3] {
+        [&self.skeyid, &self.skeyid_d, &self.skeyid_a]
+    }
+
     pub(crate) const fn encryption(&self) -> &Secret {
         &self.encryption
     }

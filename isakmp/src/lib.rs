@@ -12,6 +12,8 @@ mod policy;
 mod secret;
 mod select;
 mod suite;
+#[cfg(test)]
+mod vectors;
 mod vendor;
 mod wire;
 

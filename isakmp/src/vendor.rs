@@ -121,14 +121,19 @@ impl Capabilities {
         if config.vendor_ids == VendorIds::None {
             return Vec::new();
         }
-        let dialects = Dialect::ANNOUNCED
-            .into_iter()
-            .filter(|d| config.dialects.contains(d));
-        let mut out: Vec<Vec<u8>> = dialects.map(|d| d.vendor_id().to_vec()).collect();
+        // A list of one's own is announced as it is, in its order.
+        let own = config.dialects != Dialect::ALL;
+        let dialects = if own {
+            &config.dialects[..]
+        } else {
+            &Dialect::ANNOUNCED
+        };
+        let mut out: Vec<Vec<u8>> = dialects.iter().map(|d| d.vendor_id().to_vec()).collect();
         out.push(DPD.to_be_bytes().to_vec());
         if config.fragment_size.is_some() {
             out.push(fragmentation());
         }
+        out.extend(config.more_vendor_ids.iter().cloned());
         out
     }
 }

@@ -103,6 +103,20 @@ fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<
     })
 }
 
+/// The prime of a MODP group.
+#[cfg(test)]
+pub(crate) fn prime(group: Group) -> Option<Vec<u8>> {
+    Some(crate::vectors::unhex(match group {
+        Group::Modp768 => MODP_768,
+        Group::Modp1024 => MODP_1024,
+        Group::Modp1536 => MODP_1536,
+        Group::Modp2048 => MODP_2048,
+        Group::Modp3072 => MODP_3072,
+        Group::Modp4096 => MODP_4096,
+        _ => return None,
+    }))
+}
+
 trait BigEndian {
     fn to_be_limbs_bytes(&self) -> Vec<u8>;
 }

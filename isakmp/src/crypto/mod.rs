@@ -6,5 +6,7 @@ mod hash;
 mod primes;
 
 pub(crate) use cbc::{decrypt, encrypt};
+#[cfg(test)]
+pub(crate) use dh::prime;
 pub(crate) use dh::{Exchange, private_key, run};
 pub(crate) use hash::{equal, hash, prf};

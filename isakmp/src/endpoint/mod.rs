@@ -13,6 +13,8 @@ mod quick_initiator;
 mod quick_responder;
 mod responder;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use crate::config::{ChildRequest, Config, Path, Peer, Transmit};
