@@ -1,5 +1,7 @@
 //! Floods, duplicates, limits, rekeying, dead peers, fragments.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use common::{
@@ -56,7 +58,7 @@ fn under_load_first_messages_leave_no_state_and_peers_still_connect() {
         let _ = net
             .b
             .endpoint
-            .handle_datagram(net.now, from(9, port), &mut message.clone());
+            .handle_datagram(net.now, from(9, port), &mut message);
         let reply = net.b.endpoint.poll_transmit().unwrap();
         assert!(reply.payload.len() <= message.len(), "no amplification");
     }
@@ -113,7 +115,7 @@ fn half_open_sas_are_limited_and_expire() {
     let error = net
         .b
         .endpoint
-        .handle_datagram(net.now, from(1, 9), &mut message.clone())
+        .handle_datagram(net.now, from(1, 9), &mut message)
         .unwrap_err();
     assert_eq!(error.reason(), "isakmp_half_open_limit");
     net.run_for(Duration::from_secs(31));
