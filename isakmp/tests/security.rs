@@ -374,7 +374,7 @@ fn cve_2019_12312_encrypted_messages_before_there_are_keys() {
 #[test]
 fn cve_2005_3732_missing_payloads_of_main_mode() {
     let [client, _] = handshake();
-    let mut fresh = || {
+    let fresh = || {
         let mut server = server();
         server
             .handle_datagram(now(), path(), &mut client[0].clone())

@@ -187,7 +187,7 @@ fn cve_2019_10155_informational_with_a_wrong_hash_is_ignored() {
     let sa = pair.client.sas.values().next().unwrap();
     let id = 5;
     let iv = sa.keys.as_ref().unwrap().iv(id);
-    let good = Endpoint::seal_phase2(
+    let mut good = Endpoint::seal_phase2(
         sa,
         ExchangeType::Informational,
         id,
@@ -224,7 +224,7 @@ fn cve_2019_10155_informational_with_a_wrong_hash_is_ignored() {
     }
     assert_eq!(pair.alive(), (1, 1));
     pair.server
-        .handle_datagram(pair.now, swap(Pair::path()), &mut good.clone())
+        .handle_datagram(pair.now, swap(Pair::path()), &mut good)
         .unwrap();
     assert_eq!(pair.alive(), (1, 0));
 }
