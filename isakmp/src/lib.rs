@@ -21,6 +21,8 @@ pub use config::{
     ChildRequest, Config, Dpd, Limits, Mode, Path, Peer, PeerMatch, Selector, Timers, Transmit,
     VendorIds,
 };
+#[cfg(fuzzing)]
+pub use endpoint::fuzzing;
 pub use endpoint::{Endpoint, Stats};
 pub use error::{ConfigError, Error};
 pub use event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role, SaId};

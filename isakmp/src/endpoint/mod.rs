@@ -4,6 +4,8 @@ mod children;
 mod crumbs;
 mod dispatch;
 mod fragment;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod informational;
 mod initiator;
 mod main_mode;
