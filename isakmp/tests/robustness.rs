@@ -58,7 +58,7 @@ fn under_load_first_messages_leave_no_state_and_peers_still_connect() {
         let _ = net
             .b
             .endpoint
-            .handle_datagram(net.now, from(9, port), &mut message);
+            .handle_datagram(net.now, from(9, port), &mut message.clone());
         let reply = net.b.endpoint.poll_transmit().unwrap();
         assert!(reply.payload.len() <= message.len(), "no amplification");
     }
@@ -115,7 +115,7 @@ fn half_open_sas_are_limited_and_expire() {
     let error = net
         .b
         .endpoint
-        .handle_datagram(net.now, from(1, 9), &mut message)
+        .handle_datagram(net.now, from(1, 9), &mut message.clone())
         .unwrap_err();
     assert_eq!(error.reason(), "isakmp_half_open_limit");
     net.run_for(Duration::from_secs(31));
