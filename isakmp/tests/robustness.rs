@@ -115,7 +115,7 @@ fn half_open_sas_are_limited_and_expire() {
     let error = net
         .b
         .endpoint
-        .handle_datagram(net.now, from(1, 9), &mut message.clone())
+        .handle_datagram(net.now, from(1, 9), &mut { message })
         .unwrap_err();
     assert_eq!(error.reason(), "isakmp_half_open_limit");
     net.run_for(Duration::from_secs(31));
@@ -139,10 +139,10 @@ fn a_responder_never_repeats_itself_before_authentication() {
         Link::PERFECT,
         23,
     );
-    let mut message = first_message(3);
+    let message = first_message(3);
     net.b
         .endpoint
-        .handle_datagram(net.now, from(1, 500), &mut message)
+        .handle_datagram(net.now, from(1, 500), &mut { message })
         .unwrap();
     net.run_for(Duration::from_secs(120));
     assert_eq!(net.b.sent.len(), 1);
