@@ -10,10 +10,25 @@ use std::time::{Duration, Instant};
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// A phase 2 message with a right HASH.
-    Protected { quick: bool, id: u8, payloads: Vec<(u8, Vec<u8>)> },
+    Protected {
+        quick: bool,
+        id: u8,
+        payloads: Vec<(u8, Vec<u8>)>,
+    },
     /// A quick mode with one ESP transform.
-    Quick { id: u8, spi: u32, transform: u8, attributes: Vec<(u8, u16)>, more: Vec<(u8, Vec<u8>)> },
-    Delete { id: u8, protocol: u8, spi: Vec<u8>, count: u16 },
+    Quick {
+        id: u8,
+        spi: u32,
+        transform: u8,
+        attributes: Vec<(u8, u16)>,
+        more: Vec<(u8, Vec<u8>)>,
+    },
+    Delete {
+        id: u8,
+        protocol: u8,
+        spi: Vec<u8>,
+        count: u16,
+    },
     Wait(u16),
 }
 
@@ -22,11 +37,24 @@ fuzz_target!(|steps: Vec<Step>| {
     let mut both = isakmp::fuzzing::Connected::new(Instant::now(), rng);
     for step in steps.into_iter().take(32) {
         match step {
-            Step::Protected { quick, id, payloads } => {
-                let payloads: Vec<_> = payloads.iter().map(|(k, b)| (*k, &b[..b.len().min(9000)])).collect();
+            Step::Protected {
+                quick,
+                id,
+                payloads,
+            } => {
+                let payloads: Vec<_> = payloads
+                    .iter()
+                    .map(|(k, b)| (*k, &b[..b.len().min(9000)]))
+                    .collect();
                 both.protected(quick, id.into(), &payloads);
             }
-            Step::Quick { id, spi, transform, attributes, more } => {
+            Step::Quick {
+                id,
+                spi,
+                transform,
+                attributes,
+                more,
+            } => {
                 let mut t = vec![1, transform, 0, 0];
                 for (kind, value) in attributes.iter().take(40) {
                     t.extend([0x80, *kind]);
@@ -41,10 +69,19 @@ fuzz_target!(|steps: Vec<Step>| {
                 sa.extend(length(t.len() + 4));
                 sa.extend(t);
                 let mut payloads: Vec<(u8, &[u8])> = vec![(1, &sa), (10, &[7; 16])];
-                payloads.extend(more.iter().take(8).map(|(k, b)| (*k, &b[..b.len().min(600)])));
+                payloads.extend(
+                    more.iter()
+                        .take(8)
+                        .map(|(k, b)| (*k, &b[..b.len().min(600)])),
+                );
                 both.protected(true, id.into(), &payloads);
             }
-            Step::Delete { id, protocol, spi, count } => {
+            Step::Delete {
+                id,
+                protocol,
+                spi,
+                count,
+            } => {
                 let mut body = vec![0, 0, 0, 1, protocol, spi.len() as u8];
                 body.extend(count.to_be_bytes());
                 body.extend(&spi[..spi.len().min(255)]);

@@ -23,7 +23,9 @@ fuzz_target!(|data: &[u8]| {
         remote: ([192, 0, 2, 2], port).into(),
     };
     let mut client = endpoint(1);
-    client.connect(now, path(500), Peer::new(PresharedKey::new("fuzz"))).unwrap();
+    client
+        .connect(now, path(500), Peer::new(PresharedKey::new("fuzz")))
+        .unwrap();
     let mut first = client.poll_transmit().unwrap().payload;
     let mut server = endpoint(2);
     for half_open in [false, true] {

@@ -98,16 +98,39 @@ X
 
 finish() {
     if [ -n "$LOG_LINES" ]; then
-        for l in charon xl2tpd ppp; do echo "--- $l"; tail -n "$LOG_LINES" $D/$l.log 2>/dev/null; done
+        for l in initiate charon xl2tpd ppp; do echo "--- $l"; tail -n "$LOG_LINES" $D/$l.log 2>/dev/null; done
     fi
     kill $charon 2>/dev/null; sleep 0.3; poweroff -f; sleep 5
 }
 
-export STRONGSWAN_CONF=$D/strongswan.conf
-/usr/lib/ipsec/charon >/dev/null 2>&1 & charon=$!
-i=0; while [ $i -lt 100 ] && ! [ -S $D/vici ]; do sleep 0.1; i=$((i+1)); done
-swanctl --load-all --file $D/swanctl.conf >/dev/null 2>&1
-swanctl --initiate --child l2tp --timeout 15 > $D/initiate.log 2>&1; ike=$?
+strongswan() {
+    export STRONGSWAN_CONF=$D/strongswan.conf
+    /usr/lib/ipsec/charon >/dev/null 2>&1 & charon=$!
+    i=0; while [ $i -lt 100 ] && ! [ -S $D/vici ]; do sleep 0.1; i=$((i+1)); done
+    swanctl --load-all --file $D/swanctl.conf >/dev/null 2>&1
+    swanctl --initiate --child l2tp --timeout 15 > $D/initiate.log 2>&1; ike=$?
+}
+
+# Libreswan announces the NAT-T drafts alone, which strongSwan cannot be told to.
+libreswan() {
+    # It wants its helpers where its package would have put them.
+    pluto=/usr/libexec/ipsec
+    mount -t tmpfs tmp /usr/libexec; ln -s $LIBRESWAN/usr/libexec/ipsec $pluto
+    mkdir -p $D/nss; certutil -N -d sql:$D/nss --empty-password
+    echo ": PSK \"$PSK\"" > $D/ipsec.secrets; printf 'config setup\n    ikev1-policy=accept\n' > $D/ipsec.conf
+    $pluto/pluto --nofork --stderrlog --config $D/ipsec.conf --nssdir $D/nss --rundir $D --ipsecdir $D \
+        --secretsfile $D/ipsec.secrets --dumpdir $D --no-dnssec --use-xfrm > $D/charon.log 2>&1 & charon=$!
+    i=0; while [ $i -lt 100 ] && ! [ -S $D/pluto.ctl ]; do sleep 0.1; i=$((i+1)); done
+    whack="$pluto/whack --rundir $D"
+    $whack --listen > $D/initiate.log 2>&1
+    $whack --name l2tp --ikev1 --psk --encrypt --ikev1-natt drafts --encaps auto --ike 'aes256-sha1;modp2048' --esp aes256-sha1 \
+        --host 192.168.77.2 --clientprotoport 17/1701 --updown /bin/true \
+        --to --host $SERVER --clientprotoport 17/1701 >> $D/initiate.log 2>&1
+    timeout 20 $whack --name l2tp --initiate >> $D/initiate.log 2>&1
+    ip xfrm state | grep -q 'mode transport'; ike=$?
+}
+
+"${IKE_DAEMON:-strongswan}"
 echo "RESULT ike=$ike"
 grep -h 'selected proposal' $D/charon.log
 [ $ike = 0 ] || finish
@@ -123,10 +146,22 @@ if ip addr show ppp0 2>/dev/null | grep -q 'inet '; then
     echo "RESULT dns=$(sed -n 's/.*primary *DNS address //p' $D/ppp.log | tail -1)"
     ip route add $TEST_NET dev ppp0
     ping -c 3 -W 2 $TEST_HOST > $D/ping.log 2>&1; echo "RESULT ping=$?"; tail -2 $D/ping.log
+    if [ -n "$HOLD_SECONDS" ]; then
+        # Five pings a second through every rekey.
+        ping -i 0.2 -w $HOLD_SECONDS -q $TEST_HOST > $D/hold.log 2>&1 &
+        "$PYTHON" "$TRANSFER" run $TEST_HOST 5001 20 > $D/transfer.log 2>&1
+        wait $!
+        sent=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1/p' $D/hold.log)
+        received=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\2/p' $D/hold.log)
+        echo "RESULT hold sent=$sent lost=$((sent - received))"
+        echo "RESULT ike_rekeys=$(grep -c 'IKE_SA l2tp\[[0-9]*\] established' $D/charon.log)"
+        echo "RESULT child_rekeys=$(grep -c 'CHILD_SA l2tp{[0-9]*} established' $D/charon.log)"
+    fi
     [ -n "$MEGABYTES" ] && "$PYTHON" "$TRANSFER" run $TEST_HOST 5001 $MEGABYTES
 else
     echo "RESULT ppp=failed"
 fi
 echo "d office" > /run/xl2tpd/l2tp-control; sleep 1
-swanctl --terminate --ike l2tp >/dev/null 2>&1; echo "RESULT down=$?"
+if [ -n "$whack" ]; then $whack --name l2tp --terminate; else swanctl --terminate --ike l2tp; fi >/dev/null 2>&1
+echo "RESULT down=$?"
 finish

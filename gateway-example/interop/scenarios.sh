@@ -1,7 +1,7 @@
 # Sourced by run. A scenario is a function: scenario_NAME does it, and problem() says what is wrong.
 
 FIRST_LIGHT="nat-aes nat-3des nat-des nat-ecp no-nat wrong-psk wrong-password no-proposal connect-softether connect-gateway tshark"
-FULL="$FIRST_LIGHT pap-only chap-only ipv6 tunnel-secret"
+FULL="$FIRST_LIGHT pap-only chap-only ipv6 tunnel-secret rekey ike-scan libreswan"
 
 about() {
     case $1 in
@@ -20,6 +20,9 @@ about() {
         chap-only) echo "pppd with CHAP-MD5 only" ;;
         ipv6) echo "pppd with IPV6CP" ;;
         tunnel-secret) echo "xl2tpd with tunnel authentication" ;;
+        rekey) echo "strongSwan rekeys both phases during a transfer" ;;
+        ike-scan) echo "ike-scan: permutations of phase 1 and what must get no answer" ;;
+        libreswan) echo "Libreswan with the NAT-T drafts alone" ;;
         *) return 1 ;;
     esac
 }
@@ -117,4 +120,58 @@ scenario_tunnel_secret() {
     mkdir -p "$W/xl2tpd"
     echo '* * between-us' > "$W/xl2tpd/secrets"
     client L2TP_GLOBAL="auth file = $W/xl2tpd/secrets" L2TP_EXTRA='challenge = yes' && connected 192.168.200.10
+}
+
+scenario_rekey() {
+    LIMIT=200
+    gateway_up && client HOLD_SECONDS=45 CONN_EXTRA=$'rekey_time = 17s\nover_time = 20s\nrand_time = 0s' CHILD_EXTRA=$'rekey_time = 7s\nlife_time = 30s\nrand_time = 0s' \
+        && connected 192.168.200.10
+    expect 'ike_rekeys=([3-9]|[1-9][0-9])'
+    expect 'child_rekeys=([5-9]|[1-9][0-9])'
+    # One packet may be on its way at each swap.
+    local lost swaps
+    lost=$(sed -n 's/.*RESULT hold sent=.* lost=//p' "$W/client.log")
+    swaps=$(sed -n 's/.*RESULT child_rekeys=//p' "$W/client.log")
+    [ "${lost:-99}" -le "${swaps:-0}" ] || problem "$lost pings lost over $swaps swaps"
+    unset LIMIT
+}
+
+# probe OPTIONS...: one run of ike-scan against the gateway; what it says goes to ike-scan.log
+probe() {
+    in_ns rw ike-scan --sport=0 --retry=2 --timeout=300 "$@" $SERVER >> "$W/ike-scan.log" 2>&1
+    tail -1 "$W/ike-scan.log"
+}
+
+scenario_ike_scan() {
+    gateway_up legacy_xp
+    local encryption hash group answered=0
+    # Each of the policy's ciphers (1 DES, 5 3DES, 7/128 7/256 AES), hashes and MODP groups.
+    for encryption in 1 5 7/128 7/256; do
+        for hash in 1 2 4; do
+            for group in 1 2 5 14; do
+                if probe --trans="$encryption,$hash,1,$group" | grep -q '1 returned handshake'; then
+                    answered=$((answered + 1))
+                else
+                    echo "no answer to $encryption,$hash,1,$group" >> "$W/unanswered"
+                fi
+            done
+        done
+    done
+    [ $answered -ge 24 ] || problem "only $answered of 48 permutations were answered, see unanswered"
+    probe --trans=7/256,2,3,14 | grep -q '0 returned handshake' || problem "RSA signatures were accepted"
+    probe --trans=65535,65535,1,14 | grep -q '0 returned handshake' || problem "unknown algorithms were accepted"
+    probe --aggressive --id=group --trans=7/256,2,1,14 | grep -q '0 returned handshake' || problem "Aggressive Mode was answered"
+    probe --ikev2 | grep -q '0 returned handshake' || problem "IKEv2 was answered"
+    probe --nat-t --trans=7/256,2,1,14 --dport=4500 | grep -q '1 returned handshake' || problem "no answer on port 4500"
+    # What was answered is half-open until its minute is over.
+    expect_nothing_left 75
+}
+
+scenario_libreswan() {
+    # Unpacked beside strongSwan: the two packages exclude each other.
+    local debs=$W/libreswan
+    mkdir -p "$debs" && (cd "$debs" && apt-get download -qq libreswan && dpkg -x libreswan*.deb root) > "$W/apt.log" 2>&1
+    [ -x "$debs/root/usr/libexec/ipsec/pluto" ] || { problem "Libreswan cannot be unpacked, see apt.log"; return; }
+    gateway_up && client IKE_DAEMON=libreswan LIBRESWAN="$debs/root" && connected 192.168.200.10
+    expect_log 'nat="peer behind NAT"'
 }
