@@ -70,6 +70,8 @@ impl Connected {
         let connected = both.client.connect(now, path, peer);
         both.run();
         assert!(connected.is_ok() && both.server.child_count() == 1);
+        // From here on nobody is established any more.
+        while both.server.poll_event().is_some() {}
         both
     }
 
