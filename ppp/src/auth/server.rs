@@ -49,6 +49,7 @@ impl ServerAuth {
     pub(crate) fn new(
         now: Instant,
         method: AuthMethod,
+        id: u8,
         config: &Config,
         rng: &mut dyn CryptoRng,
         out: &mut Vec<Vec<u8>>,
@@ -56,16 +57,13 @@ impl ServerAuth {
         let mut this = Self {
             method,
             name: config.name.clone(),
-            id: 0,
+            id,
             challenge: Vec::new(),
             user: Vec::new(),
             state: State::Asking,
             resend_at: None,
             give_up_at: now + config.auth_timeout,
         };
-        let mut id = [0];
-        rng.fill_bytes(&mut id);
-        this.id = id[0];
         this.challenge(now, config, rng, out);
         this
     }

@@ -43,6 +43,7 @@ pub struct Link {
     assignment: Option<Assignment>,
     echo: Echo,
     reject_id: u8,
+    auth_id: u8,
     /// What LCP's end will be told as.
     reason: Option<CloseReason>,
     transmits: VecDeque<Vec<u8>>,
@@ -96,6 +97,7 @@ impl Link {
     ) -> Result<Self, ConfigError> {
         config.check(role)?;
         let lcp = Lcp::new(&config, role, &mut *rng);
+        let [auth_id, ..] = rng.next_u32().to_be_bytes();
         Ok(Self {
             config,
             role,
@@ -108,6 +110,7 @@ impl Link {
             assignment: None,
             echo: Echo::default(),
             reject_id: 0,
+            auth_id,
             reason: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),

@@ -88,7 +88,10 @@ impl Link {
         match (self.role, asked, peer.auth) {
             (Role::Server, Some(method), _) => {
                 self.phase = Phase::Authenticate;
-                let auth = ServerAuth::new(now, method, &self.config, &mut *self.rng, &mut out);
+                // Never that of an earlier try, whose response may still be on its way.
+                self.auth_id = self.auth_id.wrapping_add(1);
+                let (id, config) = (self.auth_id, &self.config);
+                let auth = ServerAuth::new(now, method, id, config, &mut *self.rng, &mut out);
                 self.auth = Auth::Server(Box::new(auth));
                 self.send_all(method.protocol(), out);
             }
