@@ -118,7 +118,7 @@ pub(crate) async fn connect(args: Args) -> Outcome {
                         args.routes.iter().map(|n| (n.address, n.prefix)).collect();
                     routes.push((gateway, 32));
                     let setup = tun_setup(&args, Some(address), &routes);
-                    driver.inner.add_address_and_routes(&setup).await?;
+                    driver.devices.inner.add_address_and_routes(&setup).await?;
                     let dns: Vec<_> = dns.iter().map(Ipv4Addr::to_string).collect();
                     say(&format!(
                         "connected address={address} gateway={gateway} dns={} tun={}",

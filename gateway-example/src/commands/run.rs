@@ -59,7 +59,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
             () = &mut stop => break,
             turn = driver.turn() => turn?,
             asker = control.accept() => {
-                let status = serde_json::to_string(&driver.core.status(now()))?;
+                let mut status = driver.core.status(now());
+                status.drops.insert("not_sent".into(), driver.lost());
+                let status = serde_json::to_string(&status)?;
                 tokio::spawn(Control::serve(asker?, status));
             }
         }

@@ -156,14 +156,6 @@ pub(super) fn user_name(name: &[u8]) -> String {
 
 // --- firewall ---
 
-pub(super) fn firewall_config() -> firewall::Config {
-    firewall::Config::default()
-}
-
-pub(super) fn lan_interface() -> firewall::Interface {
-    firewall::Interface::private()
-}
-
 /// A call's interface: only the address it was given, and TCP segments that fit its packets.
 pub(super) fn client_interface(address: Ipv4Addr, mtu: u16) -> firewall::Interface {
     let mut interface = firewall::Interface::private();

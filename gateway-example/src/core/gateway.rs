@@ -84,8 +84,8 @@ impl Gateway {
             },
             entropy,
         )?;
-        let mut firewall = Firewall::new(Arc::new(convert::firewall_config()), firewall_rng)?;
-        let lan = firewall.add_interface(convert::lan_interface());
+        let mut firewall = Firewall::new(Arc::default(), firewall_rng)?;
+        let lan = firewall.add_interface(firewall::Interface::private());
         Ok(Self {
             pool: config.pool.clone(),
             config,

@@ -1,12 +1,15 @@
-use super::{Inner, NativeEsp, Received, UdpPort, now};
-use crate::core::{Core, Forward, Path, Transmit};
+use super::{Inner, NativeEsp, UdpPort, now};
+use crate::core::{Core, Forward, HEADROOM, Path, Transmit};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
 /// Reads in a row before timers and the other devices get their turn.
 const BURST: usize = 64;
+
+/// Takes what the kernel's receive offload may coalesce, behind room for headers.
+const BUFFER: usize = HEADROOM + 65_535;
 
 /// How long an orderly goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -16,12 +19,18 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Driver<C> {
     /// The protocol.
     pub core: C,
-    /// UDP port 500.
-    pub ike: UdpPort,
-    /// UDP port 4500.
-    pub natt: UdpPort,
-    /// IP protocol 50.
-    pub esp: Option<NativeEsp>,
+    /// What it speaks through.
+    pub devices: Devices,
+    /// Every packet is read into it, rewritten in it, and sent from it.
+    buffer: Vec<u8>,
+}
+
+/// Where packets come from and go to.
+#[derive(Debug)]
+pub struct Devices {
+    ike: UdpPort,
+    natt: UdpPort,
+    esp: Option<NativeEsp>,
     /// The unencrypted side.
     pub inner: Inner,
     /// Called with each packet on the outside.
@@ -42,10 +51,7 @@ impl std::fmt::Debug for Tap {
 }
 
 enum Ready {
-    Ike,
-    Natt,
-    Esp,
-    Inner,
+    Packet,
     Timeout,
 }
 
@@ -54,12 +60,15 @@ impl<C: Core> Driver<C> {
     pub fn new(core: C, ike: UdpPort, natt: UdpPort, esp: Option<NativeEsp>, inner: Inner) -> Self {
         Self {
             core,
-            ike,
-            natt,
-            esp,
-            inner,
-            tap: None,
-            lost: 0,
+            devices: Devices {
+                ike,
+                natt,
+                esp,
+                inner,
+                tap: None,
+                lost: 0,
+            },
+            buffer: vec![0; BUFFER],
         }
     }
 
@@ -69,8 +78,8 @@ impl<C: Core> Driver<C> {
     /// What a device gave that will not mend itself.
     pub async fn turn(&mut self) -> io::Result<()> {
         self.flush();
-        match self.ready().await? {
-            Ready::Ike | Ready::Natt | Ready::Esp | Ready::Inner => {
+        match self.devices.ready(self.core.poll_timeout()).await? {
+            Ready::Packet => {
                 // The others may be ready as well, and waiting costs a system call each.
                 self.receive_udp(true)?;
                 self.receive_udp(false)?;
@@ -94,11 +103,76 @@ impl<C: Core> Driver<C> {
     /// Packets that the system did not take, for want of room.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.devices.lost
     }
 
-    async fn ready(&mut self) -> io::Result<Ready> {
-        let deadline = self.core.poll_timeout();
+    fn receive_udp(&mut self, natt: bool) -> io::Result<()> {
+        let Self {
+            core,
+            devices,
+            buffer,
+        } = self;
+        for _ in 0..BURST {
+            let port = if natt { &devices.natt } else { &devices.ike };
+            let Some(received) = port.receive(buffer)? else {
+                break;
+            };
+            let path = received.path;
+            for datagram in received.datagrams() {
+                devices.observe(path.remote, path.local, bytes(buffer, &datagram), false);
+                let forward = core.handle_udp(now(), path, buffer, datagram);
+                devices.forward(forward, buffer);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_esp(&mut self) -> io::Result<()> {
+        let Self {
+            core,
+            devices,
+            buffer,
+        } = self;
+        for _ in 0..BURST {
+            let Some(esp) = &devices.esp else { break };
+            let Some(packet) = esp.receive(buffer)? else {
+                break;
+            };
+            let (from, to, payload) = (packet.source, packet.destination, packet.payload);
+            devices.observe_native(from, to, bytes(buffer, &payload));
+            let forward = core.handle_esp(now(), to, from, buffer, payload);
+            devices.forward(forward, buffer);
+        }
+        Ok(())
+    }
+
+    fn receive_inner(&mut self) -> io::Result<()> {
+        for _ in 0..BURST {
+            let Some(packet) = self.devices.inner.receive(&mut self.buffer)? else {
+                break;
+            };
+            let forward = self.core.handle_inner(now(), &mut self.buffer, packet);
+            self.devices.forward(forward, &self.buffer);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        while let Some(transmit) = self.core.poll_transmit() {
+            match transmit {
+                Transmit::Udp { path, payload } => self.devices.send_udp(path, &payload),
+                Transmit::Esp {
+                    local,
+                    remote,
+                    payload,
+                } => self.devices.send_esp(local, remote, &payload),
+            }
+        }
+    }
+}
+
+impl Devices {
+    async fn ready(&mut self, deadline: Option<std::time::Instant>) -> io::Result<Ready> {
         let timeout = async {
             match deadline {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -112,215 +186,68 @@ impl<C: Core> Driver<C> {
             }
         };
         tokio::select! {
-            r = self.natt.readable() => r.map(|()| Ready::Natt),
-            r = self.inner.readable() => r.map(|()| Ready::Inner),
-            r = self.ike.readable() => r.map(|()| Ready::Ike),
-            r = esp => r.map(|()| Ready::Esp),
+            r = self.natt.readable() => r.map(|()| Ready::Packet),
+            r = self.inner.readable() => r.map(|()| Ready::Packet),
+            r = self.ike.readable() => r.map(|()| Ready::Packet),
+            r = esp => r.map(|()| Ready::Packet),
             () = timeout => Ok(Ready::Timeout),
         }
     }
 
-    fn receive_udp(&mut self, natt: bool) -> io::Result<()> {
-        let Self {
-            core,
-            ike,
-            natt: natt_port,
-            esp,
-            inner,
-            tap,
-            lost,
-        } = self;
-        let (port, other) = if natt {
-            (natt_port, &*ike)
-        } else {
-            (ike, &*natt_port)
-        };
-        for _ in 0..BURST {
-            let found = port.receive(|port, received| {
-                let Received {
-                    path,
-                    buffer,
-                    datagram,
-                } = received;
-                if let Some(Tap(tap)) = tap
-                    && let Some(payload) = buffer.get(datagram.clone())
-                {
-                    tap(path.remote, path.local, payload, false);
-                }
-                let forward = core.handle_udp(now(), path, buffer, datagram);
-                let out = Out {
-                    port,
-                    other,
-                    esp: esp.as_ref(),
-                    inner,
-                    tap,
-                };
-                out.forward(forward, buffer, lost);
-            })?;
-            if !found {
-                break;
+    fn forward(&mut self, forward: Forward, buffer: &[u8]) {
+        match forward {
+            Forward::Nothing => {}
+            Forward::Inner(packet) => {
+                let sent = self.inner.send(bytes(buffer, &packet));
+                self.note(sent);
             }
-        }
-        Ok(())
-    }
-
-    fn receive_esp(&mut self) -> io::Result<()> {
-        let Self {
-            core,
-            ike,
-            natt,
-            esp,
-            inner,
-            tap,
-            lost,
-        } = self;
-        let Some(esp) = esp else { return Ok(()) };
-        for _ in 0..BURST {
-            let found = esp.receive(|esp, source, destination, buffer, packet| {
-                if let Some(Tap(tap)) = tap
-                    && let Some(payload) = buffer.get(packet.clone())
-                {
-                    let [from, to] = [source, destination].map(|ip| SocketAddr::new(ip, 0));
-                    tap(from, to, payload, true);
-                }
-                let forward = core.handle_esp(now(), destination, source, buffer, packet);
-                let out = Out {
-                    port: natt,
-                    other: ike,
-                    esp: Some(esp),
-                    inner,
-                    tap,
-                };
-                out.forward(forward, buffer, lost);
-            })?;
-            if !found {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn receive_inner(&mut self) -> io::Result<()> {
-        let Self {
-            core,
-            ike,
-            natt,
-            esp,
-            inner,
-            tap,
-            lost,
-        } = self;
-        for _ in 0..BURST {
-            let found = inner.receive(|inner, buffer, packet| {
-                let forward = core.handle_inner(now(), buffer, packet);
-                let out = Out {
-                    port: natt,
-                    other: ike,
-                    esp: esp.as_ref(),
-                    inner,
-                    tap,
-                };
-                out.forward(forward, buffer, lost);
-            })?;
-            if !found {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) {
-        while let Some(transmit) = self.core.poll_transmit() {
-            let Self {
-                ike,
-                natt,
-                esp,
-                inner,
-                tap,
-                lost,
-                ..
-            } = self;
-            let out = Out {
-                port: natt,
-                other: ike,
-                esp: esp.as_ref(),
-                inner,
-                tap,
-            };
-            match transmit {
-                Transmit::Udp { path, payload } => {
-                    let range = 0..payload.len();
-                    let forward = Forward::Udp {
-                        path,
-                        payload: range,
-                    };
-                    out.forward(forward, &payload, lost);
-                }
-                Transmit::Esp {
-                    local,
-                    remote,
-                    payload,
-                } => {
-                    let range = 0..payload.len();
-                    let forward = Forward::Esp {
-                        local,
-                        remote,
-                        payload: range,
-                    };
-                    out.forward(forward, &payload, lost);
-                }
-            }
-        }
-    }
-}
-
-/// Where packets can go.
-struct Out<'a> {
-    port: &'a UdpPort,
-    other: &'a UdpPort,
-    esp: Option<&'a NativeEsp>,
-    inner: &'a Inner,
-    tap: &'a mut Option<Tap>,
-}
-
-impl Out<'_> {
-    fn forward(self, forward: Forward, buffer: &[u8], lost: &mut u64) {
-        let bytes = |range: Range<usize>| buffer.get(range).unwrap_or_default();
-        let sent = match forward {
-            Forward::Nothing => return,
-            Forward::Inner(packet) => self.inner.send(bytes(packet)),
-            Forward::Udp { path, payload } => {
-                if let Some(Tap(tap)) = self.tap {
-                    tap(path.local, path.remote, bytes(payload.clone()), false);
-                }
-                self.port_of(path).send(path, bytes(payload))
-            }
+            Forward::Udp { path, payload } => self.send_udp(path, bytes(buffer, &payload)),
             Forward::Esp {
                 local,
                 remote,
                 payload,
-            } => match self.esp {
-                Some(esp) => {
-                    if let Some(Tap(tap)) = self.tap {
-                        let [from, to] = [local, remote].map(|ip| SocketAddr::new(ip, 0));
-                        tap(from, to, bytes(payload.clone()), true);
-                    }
-                    esp.send(remote, bytes(payload))
-                }
-                None => Err(io::ErrorKind::Unsupported.into()),
-            },
+            } => self.send_esp(local, remote, bytes(buffer, &payload)),
+        }
+    }
+
+    fn send_udp(&mut self, path: Path, payload: &[u8]) {
+        self.observe(path.local, path.remote, payload, false);
+        let of_ike = self.ike.local().port() == path.local.port();
+        let port = if of_ike { &self.ike } else { &self.natt };
+        let sent = port.send(path, payload);
+        self.note(sent);
+    }
+
+    fn send_esp(&mut self, local: IpAddr, remote: IpAddr, packet: &[u8]) {
+        let sent = match &self.esp {
+            Some(esp) => esp.send(remote, packet),
+            None => Err(io::ErrorKind::Unsupported.into()),
         };
+        if self.esp.is_some() {
+            self.observe_native(local, remote, packet);
+        }
+        self.note(sent);
+    }
+
+    fn note(&mut self, sent: io::Result<()>) {
         if let Err(e) = sent {
-            *lost += 1;
+            self.lost += 1;
             tracing::trace!(error = %e, "packet not sent");
         }
     }
 
-    fn port_of(&self, path: Path) -> &UdpPort {
-        if self.other.local().port() == path.local.port() {
-            self.other
-        } else {
-            self.port
+    fn observe(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8], native: bool) {
+        if let Some(Tap(tap)) = &mut self.tap {
+            tap(from, to, payload, native);
         }
     }
+
+    fn observe_native(&mut self, from: IpAddr, to: IpAddr, packet: &[u8]) {
+        let [from, to] = [from, to].map(|ip| SocketAddr::new(ip, 0));
+        self.observe(from, to, packet, true);
+    }
+}
+
+fn bytes<'a>(buffer: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    buffer.get(range.clone()).unwrap_or_default()
 }

@@ -12,12 +12,7 @@ const CHANNEL: usize = 512;
 /// The unencrypted side: a TUN device, or a channel to a host in this process.
 pub enum Inner {
     /// A TUN device.
-    Tun {
-        /// The device.
-        device: Box<AsyncDevice>,
-        /// One packet behind [`HEADROOM`].
-        buffer: Vec<u8>,
-    },
+    Tun(Box<AsyncDevice>),
     /// Packets to and from this process.
     Channel {
         /// From the host.
@@ -26,15 +21,13 @@ pub enum Inner {
         sender: mpsc::Sender<Vec<u8>>,
         /// A packet that waits to be read.
         waiting: Option<Vec<u8>>,
-        /// One packet behind [`HEADROOM`].
-        buffer: Vec<u8>,
     },
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Tun { .. } => "Tun",
+            Self::Tun(_) => "Tun",
             Self::Channel { .. } => "Channel",
         })
     }
@@ -76,10 +69,7 @@ impl Inner {
             })?;
         let index = device.if_index()?;
         netlink::bring_up(index, setup).await?;
-        Ok(Self::Tun {
-            device: Box::new(device),
-            buffer: vec![0; HEADROOM + 65_535],
-        })
+        Ok(Self::Tun(Box::new(device)))
     }
 
     /// A channel; the other two ends are the host's receiver and sender.
@@ -91,7 +81,6 @@ impl Inner {
             receiver: from_host,
             sender: to_host,
             waiting: None,
-            buffer: vec![0; HEADROOM + 65_535],
         };
         (inner, from_gateway, to_gateway)
     }
@@ -102,7 +91,7 @@ impl Inner {
     /// What the system gave.
     pub async fn readable(&mut self) -> io::Result<()> {
         match self {
-            Self::Tun { device, .. } => device.readable().await,
+            Self::Tun(device) => device.readable().await,
             Self::Channel {
                 receiver, waiting, ..
             } => {
@@ -117,44 +106,33 @@ impl Inner {
         }
     }
 
-    /// Gives the next packet to `each`; false when there was none.
+    /// Reads the next packet into `buffer`, behind [`HEADROOM`]; gives where it lies, or none when
+    /// there was nothing.
     ///
     /// # Errors
     /// What the system gave.
-    pub fn receive(
-        &mut self,
-        each: impl FnOnce(&Self, &mut [u8], Range<usize>),
-    ) -> io::Result<bool> {
-        let (Self::Tun { buffer, .. } | Self::Channel { buffer, .. }) = &mut *self;
-        let mut taken = std::mem::take(buffer);
-        let space = taken.get_mut(HEADROOM..).unwrap_or_default();
-        let read = match self {
-            Self::Tun { device, .. } => device.try_recv(space),
+    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Range<usize>>> {
+        let space = buffer.get_mut(HEADROOM..).unwrap_or_default();
+        let length = match self {
+            Self::Tun(device) => match device.try_recv(space) {
+                Ok(length) => length,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(e),
+            },
             Self::Channel {
                 receiver, waiting, ..
-            } => match waiting.take().or_else(|| receiver.try_recv().ok()) {
-                Some(packet) => {
-                    let length = packet.len().min(space.len());
-                    if let (Some(to), Some(from)) = (space.get_mut(..length), packet.get(..length))
-                    {
-                        to.copy_from_slice(from);
-                    }
-                    Ok(length)
+            } => {
+                let Some(packet) = waiting.take().or_else(|| receiver.try_recv().ok()) else {
+                    return Ok(None);
+                };
+                let length = packet.len().min(space.len());
+                if let (Some(to), Some(from)) = (space.get_mut(..length), packet.get(..length)) {
+                    to.copy_from_slice(from);
                 }
-                None => Err(io::ErrorKind::WouldBlock.into()),
-            },
-        };
-        let found = match read {
-            Ok(length) => {
-                each(self, &mut taken, HEADROOM..HEADROOM + length);
-                Ok(true)
+                length
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(e),
         };
-        let (Self::Tun { buffer, .. } | Self::Channel { buffer, .. }) = self;
-        *buffer = taken;
-        found
+        Ok(Some(HEADROOM..HEADROOM + length))
     }
 
     /// Hands one packet to the unencrypted side.
@@ -163,7 +141,7 @@ impl Inner {
     /// What the system gave; a full queue too.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
-            Self::Tun { device, .. } => device.try_send(packet).map(drop),
+            Self::Tun(device) => device.try_send(packet).map(drop),
             Self::Channel { sender, .. } => sender
                 .try_send(packet.to_vec())
                 .map_err(|_| io::ErrorKind::WouldBlock.into()),
@@ -176,7 +154,7 @@ impl Inner {
     /// What the system gave.
     pub async fn add_address_and_routes(&self, setup: &TunSetup<'_>) -> io::Result<()> {
         match self {
-            Self::Tun { device, .. } => netlink::bring_up(device.if_index()?, setup).await,
+            Self::Tun(device) => netlink::bring_up(device.if_index()?, setup).await,
             Self::Channel { .. } => Ok(()),
         }
     }

@@ -8,9 +8,9 @@ mod netlink;
 mod udp;
 
 pub use control::{Control, ask};
-pub use driver::{Driver, Tap};
+pub use driver::{Devices, Driver, Tap};
 pub use inner::{Inner, TunSetup};
-pub use native_esp::NativeEsp;
+pub use native_esp::{EspPacket, NativeEsp};
 pub use udp::{Received, UdpPort};
 
 use std::time::Instant;

@@ -3,6 +3,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 const PROTOCOL_ESP: i32 = 50;
@@ -11,7 +12,6 @@ const PROTOCOL_ESP: i32 = 50;
 #[derive(Debug)]
 pub struct NativeEsp {
     socket: AsyncFd<Socket>,
-    buffer: Vec<u8>,
 }
 
 impl NativeEsp {
@@ -42,10 +42,7 @@ impl NativeEsp {
             reason = "its successor is an unsafe function; a Socket owns its descriptor"
         )]
         let socket = AsyncFd::new(socket)?;
-        Ok(Self {
-            socket,
-            buffer: vec![0; HEADROOM + 65_535],
-        })
+        Ok(Self { socket })
     }
 
     /// Waits until a packet is there.
@@ -57,32 +54,27 @@ impl NativeEsp {
         Ok(())
     }
 
-    /// Gives the next packet to `each` with its source and destination; false when there was none.
+    /// Reads the next packet into `buffer`, behind [`HEADROOM`]; none when there was nothing.
     ///
     /// # Errors
     /// What the system gave.
-    pub fn receive(
-        &mut self,
-        each: impl FnOnce(&Self, IpAddr, IpAddr, &mut [u8], Range<usize>),
-    ) -> io::Result<bool> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.socket.try_io(Interest::READABLE, |socket| {
-            let mut socket: &Socket = socket;
-            socket.read(buffer.get_mut(HEADROOM..).unwrap_or_default())
-        });
-        let found = match read {
-            Ok(length) => {
-                let packet = HEADROOM..HEADROOM + length;
-                if let Some((source, destination, payload)) = ipv4_payload(&buffer, packet) {
-                    each(self, source, destination, &mut buffer, payload);
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<EspPacket>> {
+        loop {
+            let read = self.socket.try_io(Interest::READABLE, |socket| {
+                let mut socket: &Socket = socket;
+                socket.read(buffer.get_mut(HEADROOM..).unwrap_or_default())
+            });
+            match read {
+                Ok(length) => {
+                    let packet = ipv4_payload(buffer, HEADROOM..HEADROOM + length);
+                    if packet.is_some() {
+                        return Ok(packet);
+                    }
                 }
-                Ok(true)
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(e),
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) => Err(e),
-        };
-        self.buffer = buffer;
-        found
+        }
     }
 
     /// Sends one ESP packet.
@@ -97,10 +89,19 @@ impl NativeEsp {
     }
 }
 
-use tokio::io::Interest;
+/// An ESP packet without its IP header.
+#[derive(Debug)]
+pub struct EspPacket {
+    /// From.
+    pub source: IpAddr,
+    /// To.
+    pub destination: IpAddr,
+    /// Where it lies in the buffer.
+    pub payload: Range<usize>,
+}
 
-/// Addresses and payload of what a raw IPv4 socket reads: the packet with its header.
-fn ipv4_payload(buffer: &[u8], packet: Range<usize>) -> Option<(IpAddr, IpAddr, Range<usize>)> {
+/// What a raw IPv4 socket reads: the packet with its header.
+fn ipv4_payload(buffer: &[u8], packet: Range<usize>) -> Option<EspPacket> {
     let header = buffer.get(packet.clone())?.first_chunk::<20>()?;
     let length = usize::from(header[0] & 0x0f) * 4;
     let address = |at: usize| {
@@ -108,9 +109,12 @@ fn ipv4_payload(buffer: &[u8], packet: Range<usize>) -> Option<(IpAddr, IpAddr, 
         Some(IpAddr::V4(Ipv4Addr::from(octets)))
     };
     let payload = packet.start + length..packet.end;
-    (header[0] >> 4 == 4 && payload.start <= payload.end).then_some((
-        address(12)?,
-        address(16)?,
+    if header[0] >> 4 != 4 || payload.start > payload.end {
+        return None;
+    }
+    Some(EspPacket {
+        source: address(12)?,
+        destination: address(16)?,
         payload,
-    ))
+    })
 }

@@ -6,27 +6,32 @@ use std::ops::Range;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// A buffer takes what the kernel's receive offload may coalesce, behind room for headers.
-const BUFFER: usize = HEADROOM + 65_535;
-
 /// A UDP socket that knows which of its addresses a datagram came to.
 #[derive(Debug)]
 pub struct UdpPort {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    buffer: Vec<u8>,
 }
 
-/// One datagram in the port's buffer.
+/// The datagrams of one read, which all took the same path.
 #[derive(Debug)]
-pub struct Received<'a> {
-    /// Where it came from and to.
+pub struct Received {
+    /// Where they came from and to.
     pub path: Path,
-    /// The buffer, with [`HEADROOM`] before the first datagram.
-    pub buffer: &'a mut [u8],
-    /// The datagram.
-    pub datagram: Range<usize>,
+    length: usize,
+    stride: usize,
+}
+
+impl Received {
+    /// Where each lies in the buffer; the kernel's receive offload may have coalesced them.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (length, stride) = (self.length, self.stride.max(1));
+        (0..length).step_by(stride).map(move |start| {
+            let end = (start + stride).min(length);
+            HEADROOM + start..HEADROOM + end
+        })
+    }
 }
 
 impl UdpPort {
@@ -62,7 +67,6 @@ impl UdpPort {
             socket: UdpSocket::from_std(socket)?,
             state,
             local,
-            buffer: vec![0; BUFFER],
         })
     }
 
@@ -80,39 +84,24 @@ impl UdpPort {
         self.socket.readable().await
     }
 
-    /// Gives each datagram of the next read to `each`; false when there was none.
+    /// Reads into `buffer`, behind [`HEADROOM`]; none when there was nothing.
     ///
     /// # Errors
     /// What the system gave.
-    pub fn receive(&mut self, mut each: impl FnMut(&Self, Received<'_>)) -> io::Result<bool> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.read(buffer.get_mut(HEADROOM..).unwrap_or_default());
-        let found = match read {
-            Ok((meta, path)) => {
-                let stride = meta.stride.max(1);
-                for start in (0..meta.len).step_by(stride) {
-                    let end = (start + stride).min(meta.len);
-                    each(
-                        self,
-                        Received {
-                            path,
-                            buffer: &mut buffer,
-                            datagram: HEADROOM + start..HEADROOM + end,
-                        },
-                    );
-                }
-                Ok(true)
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let space = buffer.get_mut(HEADROOM..).unwrap_or_default();
+        loop {
+            match self.read(space) {
+                Ok(received) => return Ok(Some(received)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // What an ICMP error left behind; the next read is fine.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(e) => return Err(e),
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            // What an ICMP error left behind; the next read is fine.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
-            Err(e) => Err(e),
-        };
-        self.buffer = buffer;
-        found
+        }
     }
 
-    fn read(&self, buffer: &mut [u8]) -> io::Result<(RecvMeta, Path)> {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut meta = [RecvMeta::default()];
         self.socket.try_io(Interest::READABLE, || {
             let mut slices = [IoSliceMut::new(buffer)];
@@ -122,13 +111,14 @@ impl UdpPort {
         let [meta] = meta;
         let ip = meta.dst_ip.unwrap_or(self.local.ip());
         let local = SocketAddr::new(ip, self.local.port());
-        Ok((
-            meta,
-            Path {
+        Ok(Received {
+            path: Path {
                 local,
                 remote: meta.addr,
             },
-        ))
+            length: meta.len,
+            stride: meta.stride,
+        })
     }
 
     /// Sends one datagram from the address that the peer knows.

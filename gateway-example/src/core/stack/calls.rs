@@ -44,11 +44,8 @@ impl Stack {
             l2tp::Event::SessionDown {
                 session, reason, ..
             } => {
-                if let Some(mut call) = self.calls.remove(&session) {
+                if let Some(mut call) = self.remove_call(session) {
                     call.link.lower_down(now);
-                    if let Some(at) = call.deadline {
-                        self.deadlines.remove(&(at, Deadline::Link(session)));
-                    }
                     let mut why = reason.to_string();
                     while let Some(event) = call.link.poll_event() {
                         if let ppp::Event::Closed { reason } = event
@@ -86,6 +83,14 @@ impl Stack {
         self.drain_link(now, session);
     }
 
+    fn remove_call(&mut self, session: SessionId) -> Option<Call> {
+        let call = self.calls.remove(&session)?;
+        if let Some(at) = call.deadline {
+            self.deadlines.remove(&(at, Deadline::Link(session)));
+        }
+        Some(call)
+    }
+
     /// Lets a link say what it has to say, and notes when it wants to be woken.
     pub(super) fn drain_link(&mut self, now: Instant, session: SessionId) {
         loop {
@@ -94,7 +99,6 @@ impl Stack {
             };
             if let Some(frame) = call.link.poll_transmit() {
                 self.transmit_inside(
-                    now,
                     |stack, buf, range| stack.send_frame(now, session, buf, range),
                     &frame,
                 );
@@ -150,11 +154,8 @@ impl Stack {
                 });
             }
             ppp::Event::Closed { reason } => {
-                let Some(call) = self.calls.remove(&session) else {
+                if self.remove_call(session).is_none() {
                     return;
-                };
-                if let Some(at) = call.deadline {
-                    self.deadlines.remove(&(at, Deadline::Link(session)));
                 }
                 self.l2tp
                     .close_session(now, session, convert::call_result(&reason));

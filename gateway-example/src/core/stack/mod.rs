@@ -369,7 +369,6 @@ impl Stack {
             }
             while let Some(t) = self.l2tp.poll_transmit() {
                 self.transmit_inside(
-                    now,
                     |stack, buf, message| stack.send_l2tp(now, t.path, buf, message),
                     &t.payload,
                 );
@@ -387,7 +386,6 @@ impl Stack {
     /// Wraps a control message with `wrap` and queues what comes out.
     fn transmit_inside(
         &mut self,
-        _now: Instant,
         wrap: impl FnOnce(&mut Self, &mut [u8], Range<usize>) -> Forward,
         message: &[u8],
     ) {

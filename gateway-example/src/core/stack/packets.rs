@@ -119,20 +119,14 @@ impl Stack {
         let call = self.calls.get_mut(&session)?;
         match call.link.handle_frame(now, buf, frame) {
             Ok(ppp::Received::Ipv4(range) | ppp::Received::Ipv6(range)) => {
-                Some(Packet { session, range })
+                return Some(Packet { session, range });
             }
-            Ok(_) => {
-                self.drain_link(now, session);
-                self.drain(now);
-                None
-            }
-            Err(e) => {
-                self.count(e.reason());
-                self.drain_link(now, session);
-                self.drain(now);
-                None
-            }
+            Ok(ppp::Received::Control) => {}
+            Err(e) => self.count(e.reason()),
         }
+        self.drain_link(now, session);
+        self.drain(now);
+        None
     }
 
     /// Wraps an IP packet for a call: PPP, L2TP, UDP and ESP around it, in place.

@@ -235,15 +235,16 @@ impl Stack {
 
     /// The L2TP path of a port pair inside a peer's ESP.
     pub(super) fn l2tp_path(&mut self, peer: PeerId, local_port: u16, remote_port: u16) -> PathId {
-        self.serial += 1;
-        let fresh = PathId(self.serial);
-        let Some(entry) = self.peers.get_mut(&peer) else {
-            return fresh;
-        };
+        let entry = self.peers.get_mut(&peer);
         let known = |p: &&L2tpPath| p.local_port == local_port && p.remote_port == remote_port;
-        if let Some(path) = entry.l2tp.iter().find(known) {
+        if let Some(path) = entry.as_ref().and_then(|e| e.l2tp.iter().find(known)) {
             return path.id;
         }
+        self.serial += 1;
+        let fresh = PathId(self.serial);
+        let Some(entry) = entry else {
+            return fresh;
+        };
         // A client that keeps changing its port replaces its own oldest path.
         if entry.l2tp.len() >= L2TP_PATHS {
             let oldest = entry.l2tp.remove(0).id;
