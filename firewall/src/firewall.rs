@@ -4,7 +4,7 @@ use crate::nat::Mappings;
 use crate::table::Table;
 use crate::wire::{self, Body, End, Malformed, Packet, Protocol, TCP_ACK, TCP_SYN};
 use rand_core::CryptoRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,6 +93,10 @@ impl DropReason {
 pub struct Firewall {
     config: Arc<Config>,
     interfaces: BTreeMap<InterfaceId, Interface>,
+    /// The router's own addresses, and those that only one interface may send from: kept with
+    /// how many interfaces name them, so that no packet walks through all interfaces.
+    own: HashMap<Ipv4Addr, usize>,
+    assigned: HashMap<Ipv4Addr, usize>,
     table: Table,
     mappings: Mappings,
     rng: Box<dyn CryptoRng + Send>,
@@ -122,6 +126,8 @@ impl Firewall {
         Ok(Self {
             config,
             interfaces: BTreeMap::new(),
+            own: HashMap::new(),
+            assigned: HashMap::new(),
             table: Table::default(),
             mappings: Mappings::default(),
             rng,
@@ -144,6 +150,12 @@ impl Firewall {
     pub fn add_interface(&mut self, interface: Interface) -> InterfaceId {
         self.serial += 1;
         let id = InterfaceId(self.serial);
+        for address in &interface.own {
+            *self.own.entry(*address).or_default() += 1;
+        }
+        if let Some(address) = interface.only_source {
+            *self.assigned.entry(address).or_default() += 1;
+        }
         self.interfaces.insert(id, interface);
         id
     }
@@ -151,7 +163,11 @@ impl Firewall {
     /// Removes an interface, and the flows of the one address that was behind it.
     pub fn remove_interface(&mut self, now: Instant, id: InterfaceId) {
         let removed = self.interfaces.remove(&id);
+        for address in removed.iter().flat_map(|interface| &interface.own) {
+            forget(&mut self.own, *address);
+        }
         if let Some(host) = removed.and_then(|interface| interface.only_source) {
+            forget(&mut self.assigned, host);
             let mappings = &mut self.mappings;
             self.table.remove_host(host, |flow| mappings.release(flow));
         }
@@ -249,10 +265,9 @@ impl Firewall {
             || source.is_broadcast()
             || source == view.destination
             || from.only_source.is_some_and(|only| only != source)
-            || self.interfaces.values().any(|i| i.own.contains(&source))
+            || self.is_own(source)
             // Somebody's own address, from elsewhere.
-            || (from.only_source.is_none()
-                && self.interfaces.values().any(|i| i.only_source == Some(source)));
+            || (from.only_source.is_none() && self.assigned.contains_key(&source));
         if impossible {
             Err(DropReason::Spoofed)
         } else {
@@ -416,7 +431,17 @@ impl Firewall {
     }
 
     fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.interfaces.values().any(|i| i.own.contains(&address))
+        self.own.contains_key(&address)
+    }
+}
+
+/// One interface less names `address`.
+fn forget(addresses: &mut HashMap<Ipv4Addr, usize>, address: Ipv4Addr) {
+    if let Some(count) = addresses.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            addresses.remove(&address);
+        }
     }
 }
 

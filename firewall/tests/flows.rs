@@ -425,3 +425,20 @@ fn every_prefix_is_refused_or_harmless() {
         }
     }
 }
+
+#[test]
+fn an_address_is_guarded_until_its_last_interface_is_gone() {
+    let mut net = net(Config::default());
+    let mut call = Interface::private();
+    call.only_source = Some(BOB);
+    let calls = [
+        net.firewall.add_interface(call.clone()),
+        net.firewall.add_interface(call),
+    ];
+    let forged = |net: &mut Net| net.process(net.lan, &mut udp((BOB, 1), (SERVER, 2)));
+    for id in calls {
+        assert_eq!(forged(&mut net), Verdict::Drop(DropReason::Spoofed));
+        net.firewall.remove_interface(net.now, id);
+    }
+    assert!(matches!(forged(&mut net), Verdict::Forward { .. }));
+}
