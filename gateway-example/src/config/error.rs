@@ -8,7 +8,7 @@ pub struct ConfigError {
     file: PathBuf,
     place: Option<Place>,
     problem: String,
-    remedy: Option<String>,
+    remedy: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,8 @@ impl ConfigError {
             file: file.to_owned(),
             place: None,
             problem: format!("cannot be read: {error}"),
-            remedy: Some(
-                "name an existing file, or copy gateway-example/office.toml to start from".into(),
-            ),
+            remedy: "name an existing file, or copy gateway-example/office.toml to start from"
+                .into(),
         }
     }
 
@@ -36,7 +35,7 @@ impl ConfigError {
         text: &str,
         span: Option<Range<usize>>,
         problem: impl Into<String>,
-        remedy: Option<String>,
+        remedy: String,
     ) -> Self {
         Self {
             file: file.to_owned(),
@@ -99,10 +98,7 @@ impl fmt::Display for ConfigError {
                 )?;
             }
         }
-        if let Some(remedy) = &self.remedy {
-            write!(f, "\n  = help: {remedy}")?;
-        }
-        Ok(())
+        write!(f, "\n  = help: {}", self.remedy)
     }
 }
 

@@ -151,11 +151,11 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn wrong<T>(&self, value: &Spanned<T>, problem: String, remedy: &str) -> ConfigError {
         let span = Some(value.span()).filter(|span| span.end > 0);
-        ConfigError::at(self.file, self.text, span, problem, Some(remedy.into()))
+        ConfigError::at(self.file, self.text, span, problem, remedy.to_owned())
     }
 
     fn missing(&self, problem: &str, remedy: &str) -> ConfigError {
-        ConfigError::at(self.file, self.text, None, problem, Some(remedy.into()))
+        ConfigError::at(self.file, self.text, None, problem, remedy.to_owned())
     }
 
     fn value<T: std::str::FromStr>(
@@ -199,7 +199,7 @@ impl Checker<'_> {
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let raw: RawConfig = toml::from_str(text).map_err(|e| {
         let problem = e.message().trim().to_owned();
-        let remedy = remedy_for(&problem);
+        let remedy = remedy_for(&problem).to_owned();
         ConfigError::at(file, text, e.span(), problem, remedy)
     })?;
     let check = Checker { file, text };
@@ -265,15 +265,50 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     })
 }
 
-fn remedy_for(problem: &str) -> Option<String> {
-    let (_, rest) = problem.split_once("missing field `")?;
-    let field = rest.split('`').next()?;
-    Some(match field {
-        "gateway" => "add a table [gateway]; it may be empty".into(),
-        "ppp" => "add a table [ppp] with local = \"the gateway's address on the links\"".into(),
-        "local" => "add local = \"192.168.8.1\", the gateway's own address on the links".into(),
-        _ => format!("add {field} = ..."),
-    })
+/// What would be right, for what the TOML reader finds wrong.
+fn remedy_for(problem: &str) -> &'static str {
+    // As it says them: "missing field `local`", "invalid value: integer `70000`, expected u16".
+    const REMEDIES: [(&str, &str); 10] = [
+        (
+            "missing field `gateway`",
+            "add a table [gateway]; it may be empty",
+        ),
+        (
+            "missing field `ppp`",
+            "add a table [ppp] with local = \"192.168.8.1\"",
+        ),
+        (
+            "missing field `local`",
+            "add local = \"192.168.8.1\", the gateway's own address on the links",
+        ),
+        (
+            "missing field `peer`",
+            "add peer = \"any\", or an address or network",
+        ),
+        (
+            "missing field `range`",
+            "add range = \"192.168.200.10-192.168.200.99\"",
+        ),
+        (
+            "missing field `name`",
+            "add name = \"...\", the user's name",
+        ),
+        (
+            "unknown field",
+            "correct the key to one of those listed, or remove the line",
+        ),
+        ("unknown variant", "use one of those listed"),
+        (
+            "expected u16",
+            "write a whole number from 0 to 65535, without quotes",
+        ),
+        ("expected a boolean", "write true or false, without quotes"),
+    ];
+    let known = REMEDIES.iter().find(|(wrong, _)| problem.contains(wrong));
+    known.map_or(
+        "gateway-example/office.toml shows how each key is written",
+        |(_, right)| right,
+    )
 }
 
 fn psks(

@@ -67,3 +67,31 @@ fn networks_contain_their_addresses() {
     assert!(all.contains([8, 8, 8, 8].into()));
     assert!("1.2.3.4/33".parse::<Network>().is_err());
 }
+
+#[test]
+fn every_mistake_is_told_what_would_be_right() {
+    for (right, wrong, help) in [
+        (
+            "policy = \"compat\"",
+            "policy = \"weak\"",
+            "use one of those listed",
+        ),
+        (
+            "policy =",
+            "polizy =",
+            "one of those listed, or remove the line",
+        ),
+        ("mru = 1400", "mru = 70000", "0 to 65535"),
+        ("mru = 1400", "mru = 100", "576 to 1500"),
+        ("local = \"192.168.8.1\"", "", "add local ="),
+        ("peer = \"any\"", "", "add peer ="),
+        ("peer = \"any\"", "peer = \"all\"", "write \"any\""),
+        ("[ppp]", "[ppp", "office.toml shows"),
+        ("\"mschapv2\"", "\"eap\"", "choose from"),
+    ] {
+        let error = error(&OFFICE.replace(right, wrong));
+        let (_, told) = error.split_once("= help: ").unwrap();
+        assert!(told.contains(help), "{wrong}: {error}");
+        assert!(error.starts_with("office.toml:"), "{error}");
+    }
+}
