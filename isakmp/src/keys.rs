@@ -37,10 +37,8 @@ impl Keys {
         let Phase1Suite {
             cipher, hash: h, ..
         } = suite;
-        let (i, r) = (&x.cookies.initiator[..], &x.cookies.responder[..]);
         let skeyid = prf(h, psk, &[x.initiator_nonce, x.responder_nonce]);
-        let next =
-            |previous: &[u8], n: u8| prf(h, skeyid.as_bytes(), &[previous, shared, i, r, &[n]]);
+        let next = |previous: &[u8], n| skeyid_step(h, &skeyid, previous, shared, &x.cookies, n);
         let skeyid_d = next(&[], 0);
         let skeyid_a = next(skeyid_d.as_bytes(), 1);
         let skeyid_e = next(skeyid_a.as_bytes(), 2);
@@ -53,6 +51,23 @@ impl Keys {
             skeyid,
             skeyid_d,
             skeyid_a,
+            iv,
+        }
+    }
+
+    /// Of an exchange that others had: it decrypts, no more.
+    #[cfg(test)]
+    pub(crate) fn of_capture(suite: Phase1Suite, ka: Vec<u8>, publics: [&[u8]; 2]) -> Self {
+        let none = || Secret::new(Vec::new());
+        let mut iv = hash(suite.hash, &publics);
+        iv.truncate(suite.cipher.block_len());
+        Self {
+            hash: suite.hash,
+            cipher: suite.cipher,
+            skeyid: none(),
+            skeyid_d: none(),
+            skeyid_a: none(),
+            encryption: Secret::new(ka),
             iv,
         }
     }
@@ -133,33 +148,50 @@ impl Keys {
         let shared = shared.map_or(&[][..], Secret::as_bytes);
         let spi = spi.to_be_bytes();
         let [ni, nr] = nonces;
-        let mut out = Vec::new();
-        let mut block = Secret::new(Vec::new());
-        while out.len() < length {
-            block = prf(
-                self.hash,
-                self.skeyid_d.as_bytes(),
-                &[block.as_bytes(), shared, &[protocol], &spi, ni, nr],
-            );
-            out.extend_from_slice(block.as_bytes());
-        }
-        out.truncate(length);
-        Secret::new(out)
+        let seed = [shared, &[protocol], &spi, ni, nr];
+        expand(self.hash, &self.skeyid_d, &seed, length)
     }
 }
 
+/// `SKEYID_d`, `SKEYID_a`, `SKEYID_e` for `n` of 0, 1, 2, each made of the one before.
+pub(crate) fn skeyid_step(
+    h: Hash,
+    skeyid: &Secret,
+    previous: &[u8],
+    shared: &[u8],
+    cookies: &Cookies,
+    n: u8,
+) -> Secret {
+    let (i, r) = (&cookies.initiator, &cookies.responder);
+    prf(h, skeyid.as_bytes(), &[previous, shared, i, r, &[n]])
+}
+
+/// Blocks of PRF output, each fed by the one before and the seed (RFC 2409 section 5.5).
+pub(crate) fn expand(h: Hash, key: &Secret, seed: &[&[u8]], length: usize) -> Secret {
+    chain(Secret::new(Vec::new()), length, |block| {
+        prf(h, key.as_bytes(), &[&[block.as_bytes()], seed].concat())
+    })
+}
+
 /// `Ka` of RFC 2409 appendix B: `SKEYID_e` cut to length, or stretched when it is too short.
-fn stretch(h: Hash, skeyid_e: &Secret, length: usize) -> Secret {
-    let mut out = skeyid_e.as_bytes().to_vec();
-    if out.len() < length {
-        let mut block = prf(h, skeyid_e.as_bytes(), &[&[0]]);
-        out = block.as_bytes().to_vec();
-        while out.len() < length {
-            block = prf(h, skeyid_e.as_bytes(), &[block.as_bytes()]);
-            out.extend_from_slice(block.as_bytes());
-        }
+pub(crate) fn stretch(h: Hash, skeyid_e: &Secret, length: usize) -> Secret {
+    let key = skeyid_e.as_bytes();
+    match key.get(..length) {
+        Some(enough) => Secret::new(enough.to_vec()),
+        None => chain(Secret::new(vec![0]), length, |block| {
+            prf(h, key, &[block.as_bytes()])
+        }),
     }
-    out.truncate(length);
+}
+
+/// Collects blocks until there are `length` bytes; without leaving copies behind.
+fn chain(mut block: Secret, length: usize, next: impl Fn(&Secret) -> Secret) -> Secret {
+    let mut out = Vec::with_capacity(length);
+    while out.len() < length {
+        block = next(&block);
+        let part = block.as_bytes();
+        out.extend_from_slice(&part[..part.len().min(length - out.len())]);
+    }
     Secret::new(out)
 }
 

@@ -72,13 +72,19 @@ pub(crate) fn run(group: Group, private: &Secret, peer: Option<&[u8]>) -> Option
 }
 
 fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<Exchange> {
-    let prime = Uint::<L>::from_be_hex(prime);
+    modular_exchange::<L>(Uint::from_be_hex(prime), key, peer)
+}
+
+fn modular_exchange<const L: usize>(
+    prime: Uint<L>,
+    key: &[u8],
+    peer: Option<&[u8]>,
+) -> Option<Exchange> {
     let params = MontyParams::new_vartime(Odd::new(prime).into_option()?);
-    let mut bytes = vec![0; Uint::<L>::BYTES];
+    let mut bytes = zeroize::Zeroizing::new(vec![0; Uint::<L>::BYTES]);
     let start = bytes.len().checked_sub(key.len())?;
     bytes[start..].copy_from_slice(key);
     let exponent = Uint::<L>::from_be_slice(&bytes);
-    bytes.fill(0);
     let bits = u32::try_from(key.len() * 8).ok()?;
     let power = |base: &Uint<L>| {
         let power = FixedMontyForm::new(base, &params)
@@ -101,6 +107,23 @@ fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<
         public: power(&Uint::from_u8(2)),
         shared,
     })
+}
+
+/// The secret in a group with another prime, as in test vectors.
+#[cfg(test)]
+pub(crate) fn modular(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Vec<u8>> {
+    use crypto_bigint::{U256, U512};
+    fn sized<const L: usize>(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Exchange> {
+        modular_exchange(Uint::<L>::from_be_slice(prime), key, Some(peer))
+    }
+    let exchange = match prime.len() {
+        32 => sized::<{ U256::LIMBS }>(prime, key, peer),
+        64 => sized::<{ U512::LIMBS }>(prime, key, peer),
+        128 => sized::<{ U1024::LIMBS }>(prime, key, peer),
+        256 => sized::<{ U2048::LIMBS }>(prime, key, peer),
+        _ => None,
+    };
+    Some(exchange?.shared?.as_bytes().to_vec())
 }
 
 /// The prime of a MODP group.
