@@ -11,6 +11,7 @@ mod keys;
 mod policy;
 mod secret;
 mod select;
+mod strength;
 mod suite;
 #[cfg(test)]
 mod vectors;
@@ -30,6 +31,7 @@ pub use job::{Job, JobResult};
 pub use policy::{Lifetime, Policy};
 pub use rand_core;
 pub use secret::{ChildKeys, KeyLogLine, PresharedKey};
+pub use strength::KeyGrade;
 pub use suite::{
     AesKeySize, ChildProposal, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash,
     ParseProposalError, Phase1Proposal, Phase1Suite,

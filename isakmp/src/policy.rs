@@ -12,6 +12,32 @@ pub struct Lifetime {
     pub kilobytes: Option<u32>,
 }
 
+/// What one key of a cipher with blocks of 64 bits may encrypt, in kilobytes: 4 GiB, an eighth of
+/// the traffic where collisions become likely (SWEET32, CVE-2016-2183).
+const SHORT_BLOCK_KILOBYTES: u32 = 4 << 20;
+
+impl Lifetime {
+    /// The shorter of both in each respect.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds.min(other.seconds),
+            kilobytes: match (self.kilobytes, other.kilobytes) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+
+    /// At most what `cipher` bears.
+    pub(crate) fn bounded(self, cipher: EspCipher) -> Self {
+        let short = matches!(cipher, EspCipher::Des | EspCipher::TripleDes);
+        self.min(Self {
+            seconds: u32::MAX,
+            kilobytes: short.then_some(SHORT_BLOCK_KILOBYTES),
+        })
+    }
+}
+
 /// Which algorithms are accepted, and in which order they are preferred.
 ///
 /// As responder, the first entry that the peer offers wins, whatever the peer's own order.

@@ -466,11 +466,20 @@ impl ChildOfferOut<'_> {
     }
 }
 
-/// The attributes of a RESPONDER-LIFETIME notification (RFC 2407 section 4.6.3.1).
-pub(crate) fn lifetime_attributes(seconds: u32) -> Vec<u8> {
+/// The attributes of a RESPONDER-LIFETIME notification (RFC 2407 section 4.6.3.1): what is not as
+/// `offered`.
+pub(crate) fn lifetime_attributes(lifetime: Lifetime, offered: Lifetime) -> Vec<u8> {
     let mut out = Vec::new();
-    tv(&mut out, child::LIFE_TYPE, LIFE_SECONDS);
-    tlv(&mut out, child::LIFE_DURATION, seconds);
+    if lifetime.seconds != offered.seconds {
+        tv(&mut out, child::LIFE_TYPE, LIFE_SECONDS);
+        tlv(&mut out, child::LIFE_DURATION, lifetime.seconds);
+    }
+    if let Some(kilobytes) = lifetime.kilobytes
+        && lifetime.kilobytes != offered.kilobytes
+    {
+        tv(&mut out, child::LIFE_TYPE, LIFE_KILOBYTES);
+        tlv(&mut out, child::LIFE_DURATION, kilobytes);
+    }
     out
 }
 

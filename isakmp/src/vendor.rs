@@ -5,6 +5,8 @@ use natt::Dialect;
 const FRAGMENTATION: u128 = 0x4048b7d5_6ebce885_25e7de7f_00d6c2d3;
 /// The capability word for main mode and above.
 const FRAGMENTATION_CAPABILITY: [u8; 4] = [0x80, 0, 0, 0];
+/// With its capability word.
+const FRAGMENTATION_LEN: usize = 20;
 /// RFC 3706 section 5.1, version 1.0.
 const DPD: u128 = 0xafcad713_68a1f1c9_6b8696fc_77570100;
 const MICROSOFT: u128 = 0x1e2b5169_05991c7d_7c96fcbf_b587e461;
@@ -81,7 +83,10 @@ impl Capabilities {
                 found.software = PeerSoftware::StrongSwan;
             }
             match body.first_chunk().map(|b| u128::from_be_bytes(*b)) {
-                Some(FRAGMENTATION) => found.fragmentation = Some(body.to_vec()),
+                Some(FRAGMENTATION) => {
+                    let capability = body.get(..FRAGMENTATION_LEN).unwrap_or(body);
+                    found.fragmentation = Some(capability.to_vec());
+                }
                 Some(DPD) => found.dpd = true,
                 Some(MICROSOFT | MICROSOFT_8) => found.software = PeerSoftware::Windows,
                 Some(CISCO_UNITY) => found.software = PeerSoftware::Cisco,

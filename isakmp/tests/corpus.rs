@@ -161,3 +161,30 @@ fn ike_scan_is_answered_or_refused_with_a_hint() {
         assert!(server.poll_transmit().is_some(), "{name}");
     }
 }
+
+/// Also CVE-2017-12896, -12990, -13689, -13690 and CVE-2018-14469.
+#[test]
+fn cve_2017_13039_captures_that_crashed_tcpdump_are_refused() {
+    let Some(corpus) = corpus() else { return };
+    let mut count = 0;
+    for name in [
+        "isakmp-pointer-loop",
+        "isakmp-identification-segfault",
+        "isakmp-ikev1_n_print-oobr",
+        "isakmp-3948-oobr-2",
+        "ikev1_id_ipv6_addr_subnet-oobr",
+        "isakmp-rfc3948-oobr",
+        "isakmp-delete-segfault",
+    ] {
+        let file = std::fs::read(corpus.join(format!("pcap/{name}.pcap"))).unwrap();
+        for (natt, datagram) in datagrams(&file) {
+            let mut server = server();
+            let result = server.handle_datagram(now(), path(natt), &mut datagram.clone());
+            assert!(result.is_err(), "{name}");
+            assert_eq!(server.sa_count(), 0, "{name}");
+            assert!(server.poll_transmit().is_none(), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count}");
+}

@@ -454,3 +454,72 @@ fn without_vendor_ids_there_is_no_nat_traversal() {
     let [client, _] = children(&mut net);
     assert!(!client[0].udp_encapsulation);
 }
+
+fn quick_messages(sent: &[common::Packet]) -> Vec<common::Packet> {
+    let quick = |p: &&common::Packet| {
+        let payload = p.2.strip_prefix(&[0; 4]).unwrap_or(&p.2);
+        payload.get(18) == Some(&32)
+    };
+    sent.iter().filter(quick).cloned().collect()
+}
+
+/// A pair whose server has answered quick mode and whose message 3 is lost.
+fn third_quick_message_lost(seed: u64) -> simnet::Pair<common::Host, common::Host> {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, seed);
+    assert!(net.run_until(Duration::from_secs(5), |_, b| {
+        !quick_messages(&b.sent).is_empty()
+    }));
+    net.a_to_b.loss = 1.0;
+    assert!(net.run_until(Duration::from_secs(1), |a, _| a.endpoint.child_count() == 1));
+    assert_eq!(net.b.endpoint.child_count(), 0);
+    net
+}
+
+/// The one message that a responder repeats on a timer: its peer is authenticated, and considers
+/// itself done.
+#[test]
+fn a_responder_asks_an_authenticated_peer_again_for_its_last_quick_message() {
+    let mut net = third_quick_message_lost(41);
+    net.run_for(Duration::from_secs(4));
+    net.a_to_b = Link::PERFECT;
+    net.run_for(Duration::from_secs(4));
+    assert_eq!(net.b.endpoint.child_count(), 1);
+    let sent = quick_messages(&net.b.sent);
+    assert!((2..=5).contains(&sent.len()), "{}", sent.len());
+    assert!(
+        sent.iter().all(|p| *p == sent[0]),
+        "the same, byte for byte"
+    );
+    net.run_for(Duration::from_secs(100));
+    assert_eq!(quick_messages(&net.b.sent), sent, "and not once more");
+}
+
+#[test]
+fn a_responder_does_not_ask_for_ever() {
+    let mut net = third_quick_message_lost(42);
+    net.run_for(Duration::from_secs(600));
+    let sent = quick_messages(&net.b.sent);
+    assert!((20..=31).contains(&sent.len()), "{}", sent.len());
+    assert_eq!(net.b.endpoint.child_count(), 0);
+}
+
+/// Who sends a recorded message again from a victim's address gets it one answer, no repetitions.
+#[test]
+fn a_repeated_quick_message_from_elsewhere_does_not_redirect_the_repetitions() {
+    let mut net = third_quick_message_lost(43);
+    let (_, to, recorded) = quick_messages(&net.a.sent)[0].clone();
+    let victim: SocketAddr = "203.0.113.77:4500".parse().unwrap();
+    let path = Path {
+        local: to,
+        remote: victim,
+    };
+    let now = net.now;
+    net.b
+        .endpoint
+        .handle_datagram(now, path, &mut recorded.clone())
+        .unwrap();
+    net.run_for(Duration::from_secs(60));
+    let at_victim = net.b.sent.iter().filter(|p| p.1 == victim);
+    assert_eq!(at_victim.count(), 1);
+    assert!(quick_messages(&net.b.sent).len() > 10);
+}

@@ -138,11 +138,13 @@ fn warn_about_secrets(config: &Config) {
                 "pre-shared key has other than letters and digits: Windows may refuse it"
             );
         }
-        if secret.len() < 20 {
-            tracing::warn!(
+        match isakmp::PresharedKey::new(secret).grade() {
+            isakmp::KeyGrade::Strong => {}
+            grade => tracing::warn!(
                 ?peer,
-                "pre-shared key has under 20 characters: it can be guessed offline"
-            );
+                grade = grade.reason(),
+                "pre-shared key can be guessed offline: use 20 random letters and digits or more"
+            ),
         }
     }
 }

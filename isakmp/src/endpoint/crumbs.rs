@@ -138,20 +138,35 @@ impl Crumbs {
         index
     }
 
-    /// What the first message of the sender of a third was, if it carries a cookie of ours.
-    pub(super) fn redeem(&mut self, now: Instant, incoming: &Incoming<'_>) -> Option<Opening> {
+    /// Which entry the cookie of ours is for that a message carries.
+    fn known(&mut self, now: Instant, incoming: &Incoming<'_>) -> Option<usize> {
         let cookie = incoming.header.responder_cookie;
         let [index, epoch, ..] = cookie;
         if self.epoch(now).wrapping_sub(epoch) > 1 {
             return None;
         }
         let slot = self.slots.get(usize::from(index))?.as_ref()?;
-        if !equal(&self.mac(incoming, index, epoch, &slot.digest), &cookie) {
-            return None;
-        }
-        let opening = slot.opening.clone();
-        self.prove(usize::from(index));
+        let mac = self.mac(incoming, index, epoch, &slot.digest);
+        equal(&mac, &cookie).then_some(index.into())
+    }
+
+    fn opening(&self, index: usize) -> Option<&Opening> {
+        self.slots.get(index)?.as_ref().map(|slot| &slot.opening)
+    }
+
+    /// What the first message of the sender of a third was, if it carries a cookie of ours.
+    pub(super) fn redeem(&mut self, now: Instant, incoming: &Incoming<'_>) -> Option<Opening> {
+        let index = self.known(now, incoming)?;
+        let opening = self.opening(index)?.clone();
+        self.prove(index);
         Some(opening)
+    }
+
+    /// Whether the sender carries a cookie of ours, and has announced fragmentation before.
+    pub(super) fn may_fragment(&mut self, now: Instant, incoming: &Incoming<'_>) -> bool {
+        let index = self.known(now, incoming);
+        let opening = index.and_then(|index| self.opening(index));
+        opening.is_some_and(|o| o.capabilities.fragmentation.is_some())
     }
 
     /// A flood of made-up proposals cannot push out what real peers send: it is copied to the

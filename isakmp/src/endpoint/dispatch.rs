@@ -47,35 +47,29 @@ impl Endpoint {
             .get(range)
             .ok_or(Error::Malformed("isakmp_truncated"))?;
         let (header, body) = Header::parse(message)?;
-        if header.next_payload == payload::FRAGMENT {
-            return match self.reassemble(now, path, &header, body)? {
-                Some(message) => {
-                    let (header, body) = Header::parse(&message)?;
-                    if header.next_payload == payload::FRAGMENT {
-                        return Err(Error::Malformed("isakmp_nested_fragment"));
-                    }
-                    self.dispatch(
-                        now,
-                        Incoming {
-                            path,
-                            header,
-                            body,
-                            bytes: &message,
-                        },
-                    )
-                }
-                None => Ok(()),
-            };
+        let incoming = Incoming {
+            path,
+            header,
+            body,
+            bytes: message,
+        };
+        if header.next_payload != payload::FRAGMENT {
+            return self.dispatch(now, incoming);
         }
-        self.dispatch(
-            now,
-            Incoming {
-                path,
-                header,
-                body,
-                bytes: message,
-            },
-        )
+        let Some(whole) = self.reassemble(now, &incoming)? else {
+            return Ok(());
+        };
+        let (header, body) = Header::parse(&whole)?;
+        if header.next_payload == payload::FRAGMENT {
+            return Err(Error::Malformed("isakmp_nested_fragment"));
+        }
+        let incoming = Incoming {
+            path,
+            header,
+            body,
+            bytes: &whole,
+        };
+        self.dispatch(now, incoming)
     }
 
     fn dispatch(&mut self, now: Instant, incoming: Incoming<'_>) -> Result<(), Error> {
@@ -122,7 +116,7 @@ impl Endpoint {
         self.with_sa(id, work).unwrap_or(Err(Error::UnknownCookies))
     }
 
-    fn find(&self, incoming: &Incoming<'_>) -> Option<SaId> {
+    pub(super) fn find(&self, incoming: &Incoming<'_>) -> Option<SaId> {
         let cookies = Cookies {
             initiator: incoming.header.initiator_cookie,
             responder: incoming.header.responder_cookie,

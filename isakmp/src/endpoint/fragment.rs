@@ -1,6 +1,7 @@
 //! IKE fragmentation below the exchange (payload 132), as Cisco, Microsoft and racoon do it.
 
-use super::Endpoint;
+use super::dispatch::Incoming;
+use super::{Endpoint, State};
 use crate::config::Path;
 use crate::error::Error;
 use crate::wire::{Chain, HEADER_LEN, Header, Message, payload};
@@ -15,8 +16,26 @@ const MAX_PARTS: u8 = 32;
 const MAX_MESSAGE: usize = 16_384;
 const LAST: u8 = 1;
 
-/// Which message a fragment belongs to: sender, cookies, fragment ID.
-type Key = (Path, [u8; 8], [u8; 8], u16);
+/// Messages of one ISAKMP SA that may be incomplete at once.
+const MAX_OF_ONE_SA: usize = 4;
+
+/// Which message a fragment belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    path: Path,
+    cookies: [[u8; 8]; 2],
+    id: u16,
+}
+
+impl Key {
+    /// All messages of the same SA.
+    fn siblings(self) -> std::ops::RangeInclusive<Self> {
+        Self { id: 0, ..self }..=Self {
+            id: u16::MAX,
+            ..self
+        }
+    }
+}
 
 /// Messages being put together.
 #[derive(Debug, Default)]
@@ -42,6 +61,22 @@ impl Fragments {
         self.messages.retain(|_, m| m.until > now);
     }
 
+    /// The oldest has waited longest for a part that is probably lost: of the same SA, or of all.
+    fn make_room(&mut self, key: Key, limit: usize) {
+        let own = self.messages.range(key.siblings());
+        let oldest = if own.clone().count() >= MAX_OF_ONE_SA {
+            own.min_by_key(|(_, m)| m.until).map(|(key, _)| *key)
+        } else if self.messages.len() >= limit {
+            let all = self.messages.iter();
+            all.min_by_key(|(_, m)| m.until).map(|(key, _)| *key)
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
+            self.messages.remove(&oldest);
+        }
+    }
+
     /// Adds a part; the message if it is complete now.
     fn add(
         &mut self,
@@ -55,16 +90,8 @@ impl Fragments {
         if number == 0 || number > MAX_PARTS {
             return Err(Error::Malformed("isakmp_fragment_number"));
         }
-        if !self.messages.contains_key(&key) && self.messages.len() >= limit {
-            // The oldest has waited longest for a part that is probably lost.
-            let oldest = self
-                .messages
-                .iter()
-                .min_by_key(|(_, m)| m.until)
-                .map(|(key, _)| *key);
-            if let Some(oldest) = oldest {
-                self.messages.remove(&oldest);
-            }
+        if !self.messages.contains_key(&key) {
+            self.make_room(key, limit);
         }
         let message = self.messages.entry(key).or_insert_with(|| Parts {
             until: now + PATIENCE,
@@ -101,22 +128,39 @@ impl Endpoint {
     pub(super) fn reassemble(
         &mut self,
         now: Instant,
-        path: Path,
-        header: &Header,
-        body: &[u8],
+        incoming: &Incoming<'_>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let message = Message::parse(header.next_payload, body)?;
+        if !self.may_fragment(now, incoming) {
+            return Err(Error::Unexpected("isakmp_fragment_unannounced"));
+        }
+        let header = &incoming.header;
+        let message = Message::parse(header.next_payload, incoming.body)?;
         let content = message
             .only(payload::FRAGMENT)
             .ok_or(Error::Malformed("isakmp_fragment"))?;
         let Some(([id0, id1, number, flags], data)) = content.split_first_chunk::<4>() else {
             return Err(Error::Malformed("isakmp_fragment"));
         };
-        let id = u16::from_be_bytes([*id0, *id1]);
-        let key = (path, header.initiator_cookie, header.responder_cookie, id);
+        let key = Key {
+            path: incoming.path,
+            cookies: [header.initiator_cookie, header.responder_cookie],
+            id: u16::from_be_bytes([*id0, *id1]),
+        };
         let limit = self.config.limits.fragmented_messages;
         self.fragments
             .add(now, key, *number, flags & LAST != 0, data, limit)
+    }
+
+    /// Fragments are for those who know that we can, after our vendor ID: a sender whose address
+    /// is made up cannot fill the table.
+    fn may_fragment(&mut self, now: Instant, incoming: &Incoming<'_>) -> bool {
+        match self.find(incoming) {
+            Some(id) => self.sas.get(&id).is_some_and(|sa| {
+                // As initiator we have announced it; whether the peer has is in this message.
+                sa.fragmentation || sa.state == State::AwaitMessage2
+            }),
+            None => self.crumbs.may_fragment(now, incoming),
+        }
     }
 }
 

@@ -225,6 +225,9 @@ impl Endpoint {
         sa.retransmit = None;
         sa.peer_id = Some(peer_id.clone());
         self.stats.established += 1;
+        if sa.suite.group.is_weak() {
+            tracing::warn!(suite = %sa.suite, "ISAKMP SA with a weak Diffie-Hellman group");
+        }
         let lifetime = std::time::Duration::from_secs(sa.seconds);
         sa.expires = Some(now + lifetime);
         if sa.role == Role::Initiator {

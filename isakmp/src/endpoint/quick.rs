@@ -34,7 +34,7 @@ impl Endpoint {
             return self.handle_quick_1(now, sa, incoming, digest);
         };
         if let Some(reply) = quick.answered.as_mut().and_then(|a| a.repeat(&digest)) {
-            quick.path = incoming.path;
+            // It may have been sent again by anybody: what goes out on a timer stays where it was.
             sa.quicks.insert(id, quick);
             self.repeat(sa, incoming.path, reply);
             return Ok(());

@@ -9,6 +9,7 @@ use crate::crypto;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role};
 use crate::job::Purpose;
+use crate::policy::Lifetime;
 use crate::secret::Secret;
 use crate::select::{self, ChildOfferOut};
 use crate::wire::{Chain, ExchangeType, Notify, SaPayload, payload};
@@ -150,21 +151,20 @@ impl Endpoint {
             return Err(Error::InvalidKeyExchange);
         }
         let mut lifetime = self.config.policy.child_lifetime;
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         for notify in message
             .all(payload::NOTIFICATION)
             .filter_map(|n| Notify::parse(n).ok())
         {
             if notify.kind == Notify::RESPONDER_LIFETIME {
                 let (seconds, kilobytes) = select::read_lifetime(notify.data);
-                lifetime.seconds =
-                    seconds.map_or(lifetime.seconds, |s| narrow(s).min(lifetime.seconds));
-                lifetime.kilobytes = match (kilobytes.map(narrow), lifetime.kilobytes) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
+                let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+                lifetime = lifetime.min(Lifetime {
+                    seconds: seconds.map_or(u32::MAX, narrow),
+                    kilobytes: kilobytes.map(narrow),
+                });
             }
         }
+        lifetime = lifetime.bounded(chosen.suite.cipher);
         let child = PendingChild {
             suite: self.truncate(sa, chosen.suite, Some(*suite)),
             mode: chosen.mode,

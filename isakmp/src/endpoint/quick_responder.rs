@@ -9,7 +9,6 @@ use crate::crypto;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role};
 use crate::job::Purpose;
-use crate::policy::Lifetime;
 use crate::secret::Secret;
 use crate::select::{self, ChildRules};
 use crate::wire::{
@@ -82,13 +81,7 @@ impl Endpoint {
             return Err(Error::Refused("no_proposal_chosen"));
         };
         let own = self.config.policy.child_lifetime;
-        let lifetime = Lifetime {
-            seconds: chosen.lifetime.seconds.min(own.seconds),
-            kilobytes: match (chosen.lifetime.kilobytes, own.kilobytes) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            },
-        };
+        let lifetime = chosen.lifetime.min(own).bounded(chosen.suite.cipher);
         let inbound_spi = self.new_spi();
         let mut answer: Vec<_> = ids
             .iter()
@@ -98,14 +91,14 @@ impl Endpoint {
         if chosen.mode == Mode::Transport && nat_oa.is_some() {
             answer.extend(Self::nat_oa_payloads(sa, Role::Responder));
         }
-        if lifetime.seconds < chosen.lifetime.seconds {
+        if lifetime != chosen.lifetime {
             answer.push((
                 payload::NOTIFICATION,
                 notify_payload(&Notify {
                     protocol: PROTO_ESP,
                     kind: Notify::RESPONDER_LIFETIME,
                     spi: &inbound_spi.to_be_bytes(),
-                    data: &select::lifetime_attributes(lifetime.seconds),
+                    data: &select::lifetime_attributes(lifetime, chosen.lifetime),
                 }),
             ));
         }
@@ -215,7 +208,10 @@ impl Endpoint {
         self.send(quick.path, &reply, sa.fragmentation);
         quick.iv = iv;
         quick.state = QuickState::AwaitMessage3;
-        // Message 3 may be lost, and its sender considers itself done: ask for it again.
+        // Message 3 may be lost, and its sender considers itself done: without a repetition of
+        // message 2 its ESP would meet no SA. RFC 2408 section 5.1 has both sides repeat; that a
+        // made-up source could aim it at a victim (CVE-2016-5361) is why main mode does not. Here
+        // the peer is authenticated, and the address is where its message 1 came from first.
         let due = now + self.config.timers.retransmit * 2;
         quick.retransmit = Some(Retransmit {
             message: reply.clone(),

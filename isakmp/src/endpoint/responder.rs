@@ -18,6 +18,10 @@ use crate::wire::{
 };
 use std::time::Instant;
 
+/// Bytes of an initiator's SA payload at most, as it is kept until main mode is over; the longest
+/// lists of real clients have about 3000.
+const MAX_SA_BODY: usize = 8192;
+
 impl Endpoint {
     /// SA, vendor IDs: the first message of a peer.
     pub(super) fn handle_first(
@@ -95,6 +99,9 @@ impl Endpoint {
         let sa_body = message
             .only(payload::SA)
             .ok_or(Error::Unexpected("isakmp_no_sa"))?;
+        if sa_body.len() > MAX_SA_BODY {
+            return Err(Error::Limit("isakmp_sa_too_long"));
+        }
         let offer = SaPayload::parse(sa_body)?;
         let source = incoming.path.remote.ip();
         if PeerMatch::best(&self.config.psks, source).is_none() {

@@ -1,0 +1,171 @@
+//! Informational exchanges.
+
+use super::*;
+
+#[test]
+fn cve_2004_0164_plain_delete_and_initial_contact_are_ignored() {
+    let mut pair = Pair::new(1);
+    let spi = pair.child().outbound_spi.to_be_bytes();
+    let cookies = pair.cookies();
+    let contact = notify_payload(&Notify {
+        protocol: 1,
+        kind: Notify::INITIAL_CONTACT,
+        spi: &cookies,
+        data: &[],
+    });
+    for chain in [
+        delete(3, &spi),
+        delete(1, &cookies),
+        Chain::default().with(payload::NOTIFICATION, contact),
+    ] {
+        assert!(pair.plain(ExchangeType::Informational, &chain).is_err());
+    }
+    assert_eq!(pair.alive(), (1, 1));
+}
+
+#[test]
+fn cve_2019_10155_informational_with_a_wrong_hash_is_ignored() {
+    let mut pair = Pair::new(1);
+    let spi = pair.child().outbound_spi.to_be_bytes();
+    let sa = pair.client.sas.values().next().unwrap();
+    let id = 5;
+    let iv = sa.keys.as_ref().unwrap().iv(id);
+    let mut good = Endpoint::seal_phase2(
+        sa,
+        ExchangeType::Informational,
+        id,
+        &iv,
+        &[],
+        delete(3, &spi),
+    )
+    .unwrap()
+    .0;
+    let mut messages = Vec::new();
+    for bit in 0..160 {
+        // Flips one bit of the hash, in the plaintext.
+        let chain = delete(3, &spi);
+        let keys = sa.keys.as_ref().unwrap();
+        let mut hash = keys
+            .phase2_hash(&[&5_u32.to_be_bytes(), &chain.encode()])
+            .as_bytes()
+            .to_vec();
+        hash[bit / 8] ^= 1 << (bit % 8);
+        let mut chain = chain;
+        chain.prepend(payload::HASH, hash);
+        messages.push(
+            sa.encrypted(ExchangeType::Informational, id, &iv, &chain)
+                .unwrap()
+                .0,
+        );
+    }
+    for mut message in messages {
+        let error = pair
+            .server
+            .handle_datagram(pair.now, swap(Pair::path()), &mut message)
+            .unwrap_err();
+        assert_eq!(error, Error::NotAuthentic);
+    }
+    assert_eq!(pair.alive(), (1, 1));
+    pair.server
+        .handle_datagram(pair.now, swap(Pair::path()), &mut good)
+        .unwrap();
+    assert_eq!(pair.alive(), (1, 0));
+}
+
+#[test]
+fn cve_2023_38712_delete_followed_by_more_payloads() {
+    let mut pair = Pair::new(1);
+    let spi = pair.child().outbound_spi.to_be_bytes();
+    let cookies = pair.cookies();
+    let there = notify_payload(&Notify {
+        protocol: 1,
+        kind: Notify::R_U_THERE,
+        spi: &cookies,
+        data: &[0, 0, 0, 9],
+    });
+    let chain = delete(1, &cookies)
+        .with(payload::NOTIFICATION, there)
+        .with(payload::DELETE, delete_payload(3, &spi))
+        .with(payload::DELETE, delete_payload(3, &spi))
+        .with(payload::DELETE, delete_payload(1, &cookies));
+    pair.inform(chain).unwrap();
+    assert_eq!(pair.alive(), (0, 0));
+    pair.run();
+    let closed = pair
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Closed { .. }))
+        .count();
+    assert_eq!(closed, 1);
+}
+
+#[test]
+fn cve_2004_0183_delete_whose_spi_count_lies() {
+    let mut pair = Pair::new(1);
+    for (size, count) in [
+        (4, 65_535_u16),
+        (255, 1),
+        (0, 65_535),
+        (0, 1),
+        (3, 1),
+        (16, 2),
+    ] {
+        let mut body = vec![0, 0, 0, 1, 3, size];
+        body.extend(count.to_be_bytes());
+        body.extend([0; 16]);
+        let _ = pair.inform(Chain::default().with(payload::DELETE, body));
+    }
+    assert_eq!(pair.alive(), (1, 1));
+}
+
+#[test]
+fn cve_2009_0790_dpd_with_foreign_cookies_is_not_answered() {
+    let mut pair = Pair::new(1);
+    let cookies = pair.cookies();
+    let sent = |pair: &mut Pair, spi: &[u8]| {
+        let body = notify_payload(&Notify {
+            protocol: 1,
+            kind: Notify::R_U_THERE,
+            spi,
+            data: &[0, 0, 0, 1],
+        });
+        pair.inform(Chain::default().with(payload::NOTIFICATION, body))
+            .unwrap();
+        pair.server.poll_transmit().is_some()
+    };
+    assert!(sent(&mut pair, &cookies));
+    for spi in [&[][..], &[0; 16], &cookies[..8], &cookies[1..]] {
+        assert!(!sent(&mut pair, spi));
+    }
+}
+
+#[test]
+fn dpd_question_from_elsewhere_moves_the_peer_only_if_it_is_new() {
+    let mut pair = Pair::new(1);
+    let cookies = pair.cookies();
+    let mut ask = |sequence: u32, port: u16| {
+        let body = notify_payload(&Notify {
+            protocol: 1,
+            kind: Notify::R_U_THERE,
+            spi: &cookies,
+            data: &sequence.to_be_bytes(),
+        });
+        let sa = pair.client.sas.values().next().unwrap();
+        let chain = Chain::default().with(payload::NOTIFICATION, body);
+        let iv = sa.keys.as_ref().unwrap().iv(sequence);
+        let mut message =
+            Endpoint::seal_phase2(sa, ExchangeType::Informational, sequence, &iv, &[], chain)
+                .unwrap()
+                .0;
+        let mut path = swap(Pair::path());
+        path.remote.set_port(port);
+        pair.server
+            .handle_datagram(pair.now, path, &mut message)
+            .unwrap();
+        pair.server.sas.values().next().unwrap().path.remote.port()
+    };
+    assert_eq!(ask(10, 501), 501);
+    assert_eq!(ask(11, 502), 502);
+    assert_eq!(ask(10, 503), 502, "an old one was sent again");
+    assert_eq!(ask(11, 504), 502);
+}
