@@ -1,4 +1,4 @@
-//! Handshakes, the Diffie-Hellman part of them, and the first message of a peer.
+//! Handshakes, how much of them is in jobs and how much on the calling thread, and first messages.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use isakmp::{Config, Endpoint, Event, Limits, Path, Peer, PeerMatch, PresharedKey};
@@ -27,44 +27,67 @@ fn back(path: Path) -> Path {
     }
 }
 
-/// Main mode and quick mode to the end; the time that jobs took.
+/// Where a responder's time goes.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Both sides in all.
+    Whole,
+    /// The responder's jobs.
+    Jobs,
+    /// All that the responder does besides.
+    Caller,
+}
+
+#[derive(Default)]
+struct Times {
+    jobs: Duration,
+    caller: Duration,
+}
+
+fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *sum += start.elapsed();
+    result
+}
+
+/// Main mode and quick mode to the end.
 fn handshake(
     now: Instant,
     client: &mut Endpoint,
     server: &mut Endpoint,
     port: u16,
     proposal: &str,
-) -> Duration {
+    times: &mut Times,
+) {
     let mut peer = Peer::new(PresharedKey::new("bench"));
     peer.proposals = vec![proposal.parse().unwrap()];
     client.connect(now, path(port), peer).unwrap();
-    let mut in_jobs = Duration::ZERO;
     loop {
         let mut idle = true;
         while let Some(mut t) = client.poll_transmit() {
-            server
-                .handle_datagram(now, back(t.path), &mut t.payload)
-                .unwrap();
+            let result = timed(&mut times.caller, || {
+                server.handle_datagram(now, back(t.path), &mut t.payload)
+            });
+            result.unwrap();
             idle = false;
         }
-        while let Some(mut t) = server.poll_transmit() {
+        while let Some(mut t) = timed(&mut times.caller, || server.poll_transmit()) {
             client
                 .handle_datagram(now, back(t.path), &mut t.payload)
                 .unwrap();
             idle = false;
         }
-        while let Some(event) = server.poll_event() {
+        while let Some(event) = timed(&mut times.caller, || server.poll_event()) {
             if let Event::Job(job) = event {
-                let start = Instant::now();
-                let result = job.run();
-                in_jobs += start.elapsed();
-                server.finish(now, result);
+                let result = timed(&mut times.jobs, || job.run());
+                timed(&mut times.caller, || server.finish(now, result));
                 idle = false;
             }
         }
         while client.poll_event().is_some() {}
         if idle {
-            return in_jobs;
+            return;
         }
     }
 }
@@ -79,28 +102,44 @@ fn handshakes(c: &mut Criterion) {
         "aes256-sha1-modp2048",
         "aes256-sha1-modp1024",
     ] {
-        for jobs in [false, true] {
-            let name = if jobs {
-                format!("{proposal}/responder DH only")
-            } else {
-                format!("{proposal}/both sides")
-            };
-            group.bench_function(name, |b| {
+        for (part, name) in [
+            (Part::Whole, "both sides"),
+            (Part::Jobs, "responder's jobs"),
+            (Part::Caller, "responder's calling thread"),
+        ] {
+            group.bench_function(format!("{proposal}/{name}"), |b| {
                 b.iter_custom(|count| {
                     let mut client = endpoint(1, |_| ());
-                    let mut server = endpoint(2, |c| c.deferred_jobs = jobs);
+                    let mut server = endpoint(2, |c| c.deferred_jobs = true);
                     let start = Instant::now();
-                    let mut in_jobs = Duration::ZERO;
+                    let mut times = Times::default();
                     for index in 0..count {
                         let port = 1024 + (index % 60_000) as u16;
-                        in_jobs += handshake(now, &mut client, &mut server, port, proposal);
+                        handshake(now, &mut client, &mut server, port, proposal, &mut times);
                     }
-                    if jobs { in_jobs } else { start.elapsed() }
+                    match part {
+                        Part::Whole => start.elapsed(),
+                        Part::Jobs => times.jobs,
+                        Part::Caller => times.caller,
+                    }
                 });
             });
         }
     }
     group.finish();
+}
+
+/// The first message of Windows 10, captured, if the captures are there.
+fn windows() -> Option<Vec<u8>> {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../shared/corpus/isakmp/windows10-mm1.hex"
+    );
+    let text = std::fs::read_to_string(file).ok()?;
+    let digits: String = text.lines().filter(|l| !l.starts_with('#')).collect();
+    let pairs = digits.as_bytes().chunks_exact(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.map(byte).collect()
 }
 
 fn first_messages(c: &mut Criterion) {
@@ -121,6 +160,28 @@ fn first_messages(c: &mut Criterion) {
             stateless.poll_transmit()
         });
     });
+    if let Some(windows) = windows() {
+        group.bench_function("of Windows 10, captured, answered without state", |b| {
+            b.iter(|| {
+                stateless
+                    .handle_datagram(now, back(path(500)), black_box(&mut windows.clone()))
+                    .unwrap();
+                stateless.poll_transmit()
+            });
+        });
+        // Parsed and compared with all that the policy has, to no avail.
+        let mut strict = endpoint(5, |c| {
+            c.policy.phase1 = vec!["aes256-sha512-ecp521".parse().unwrap()];
+        });
+        group.bench_function("of Windows 10, captured, refused", |b| {
+            b.iter(|| {
+                let mut first = windows.clone();
+                let refused = strict.handle_datagram(now, back(path(500)), black_box(&mut first));
+                while strict.poll_event().is_some() {}
+                (refused.is_err(), strict.poll_transmit())
+            });
+        });
+    }
     group.bench_function("answered with state", |b| {
         b.iter_custom(|count| {
             let mut limits = Limits::default();

@@ -204,7 +204,8 @@ pub struct Config {
     pub sha256_96: Vec<PeerMatch>,
     /// Reports keys of ISAKMP SAs.
     pub key_log: bool,
-    /// Hands Diffie-Hellman computations to the owner as [`Event::Job`](crate::Event::Job).
+    /// Hands Diffie-Hellman computations and the derivation of keys to the owner as
+    /// [`Event::Job`](crate::Event::Job).
     pub deferred_jobs: bool,
     /// Bounds.
     pub limits: Limits,

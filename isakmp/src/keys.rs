@@ -1,6 +1,7 @@
 use crate::crypto::{decrypt, encrypt, hash, prf};
 use crate::secret::Secret;
 use crate::suite::{Cipher, Hash, Phase1Suite};
+use crate::wire::PROTO_ESP;
 
 /// Both cookies of an ISAKMP SA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,11 +137,27 @@ impl Keys {
         Some((plain, next))
     }
 
+    /// What KEYMAT is derived from.
+    pub(crate) fn keymat(&self) -> Keymat {
+        Keymat {
+            hash: self.hash,
+            skeyid_d: self.skeyid_d.clone(),
+        }
+    }
+}
+
+/// Where the keys of ESP SAs come from.
+#[derive(Debug)]
+pub(crate) struct Keymat {
+    hash: Hash,
+    skeyid_d: Secret,
+}
+
+impl Keymat {
     /// KEYMAT of one ESP SA (RFC 2409 section 5.5), `length` bytes.
-    pub(crate) fn keymat(
+    pub(crate) fn derive(
         &self,
         shared: Option<&Secret>,
-        protocol: u8,
         spi: u32,
         nonces: [&[u8]; 2],
         length: usize,
@@ -148,7 +165,7 @@ impl Keys {
         let shared = shared.map_or(&[][..], Secret::as_bytes);
         let spi = spi.to_be_bytes();
         let [ni, nr] = nonces;
-        let seed = [shared, &[protocol], &spi, ni, nr];
+        let seed = [shared, &[PROTO_ESP], &spi, ni, nr];
         expand(self.hash, &self.skeyid_d, &seed, length)
     }
 }

@@ -263,13 +263,41 @@ fn key_log_lines_agree() {
 
 #[test]
 fn jobs_may_run_elsewhere() {
+    for (pfs, place) in [(None, Net::Direct), (Some(Group::Modp1024), Net::ClientNat)] {
+        let mut server = common::server_config();
+        server.deferred_jobs = true;
+        let mut client = common::client_config();
+        client.deferred_jobs = true;
+        let mut peer = peer();
+        peer.children[0].pfs = pfs;
+        let mut net = common::pair_of(client, server, place, Link::TERRIBLE, 10);
+        let path = common::client_path(&net.a);
+        net.a.endpoint.connect(net.now, path, peer).unwrap();
+        assert!(established(&mut net, 1));
+        let [client, server] = common::children(&mut net);
+        common::assert_matching(&client[0], &server[0], "jobs");
+        // An initiator's public values are jobs of their own.
+        let more = usize::from(pfs.is_some());
+        assert_eq!((net.a.jobs, net.b.jobs), (3 + more, 2));
+        let exchanges = [&net.a, &net.b].map(|h| h.endpoint.stats().exchanges);
+        assert_eq!(exchanges, [2 + 2 * more as u64, 1 + more as u64]);
+    }
+}
+
+/// The server's owner runs a job when its SA is long gone.
+#[test]
+fn results_of_jobs_that_come_late_are_ignored() {
     let mut config = common::server_config();
     config.deferred_jobs = true;
-    let mut peer = peer();
-    peer.children[0].pfs = Some(Group::Modp1024);
-    let mut net = pair(config, peer, Net::ClientNat, Link::TERRIBLE, 10);
-    assert!(established(&mut net, 1));
-    assert!(net.b.jobs >= 2);
+    let mut net = pair(config, peer(), Net::Direct, Link::PERFECT, 11);
+    net.b.keep_jobs = true;
+    assert!(!established(&mut net, 1));
+    net.run_for(Duration::from_secs(120));
+    assert_eq!(net.b.endpoint.sa_count(), 0);
+    let (now, job) = (net.now, net.b.kept.take().unwrap());
+    net.b.endpoint.finish(now, job.run());
+    assert_eq!(net.b.endpoint.sa_count(), 0);
+    assert!(net.b.endpoint.poll_transmit().is_none());
 }
 
 #[test]

@@ -7,15 +7,7 @@ use p256::elliptic_curve::point::PointCompression;
 use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
 use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey};
 use rand_core::CryptoRng;
-
-/// What a Diffie-Hellman computation gives.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    /// Our public value as it goes into a KE payload.
-    pub(crate) public: Vec<u8>,
-    /// g^xy, if a peer's value was given.
-    pub(crate) shared: Option<Secret>,
-}
+use zeroize::Zeroizing;
 
 /// Bits of a private exponent: twice the strength that RFC 3526 section 8 gives a group, in whole
 /// 64-bit words.
@@ -32,7 +24,7 @@ const fn exponent_bytes(group: Group) -> usize {
 /// Draws a private key.
 pub(crate) fn private_key(group: Group, rng: &mut dyn CryptoRng) -> Secret {
     loop {
-        let mut key = vec![0; exponent_bytes(group)];
+        let mut key = Zeroizing::new(vec![0; exponent_bytes(group)]);
         rng.fill_bytes(&mut key);
         if group == Group::Ecp521 {
             // 521 bits lie in 66 bytes.
@@ -45,19 +37,27 @@ pub(crate) fn private_key(group: Group, rng: &mut dyn CryptoRng) -> Secret {
             _ => key.iter().any(|b| *b != 0),
         };
         if valid {
-            return Secret::new(key);
+            return Secret::new(std::mem::take(&mut *key));
         }
     }
 }
 
-/// Computes our public value and, with the peer's, the shared secret.
+/// Our public value as it goes into a KE payload.
+pub(crate) fn public(group: Group, private: &Secret) -> Option<Vec<u8>> {
+    compute(group, private, None)
+}
+
+/// g^xy.
 ///
 /// `None` if the peer's value is of the wrong length, trivial, or not on the curve.
-pub(crate) fn run(group: Group, private: &Secret, peer: Option<&[u8]>) -> Option<Exchange> {
+pub(crate) fn shared(group: Group, private: &Secret, peer: &[u8]) -> Option<Secret> {
+    (peer.len() == group.public_len()).then_some(())?;
+    compute(group, private, Some(peer)).map(Secret::new)
+}
+
+/// The shared secret with `peer`, or our public value.
+fn compute(group: Group, private: &Secret, peer: Option<&[u8]>) -> Option<Vec<u8>> {
     let key = private.as_bytes();
-    if peer.is_some_and(|p| p.len() != group.public_len()) {
-        return None;
-    }
     match group {
         Group::Modp768 => modp::<{ U768::LIMBS }>(MODP_768, key, peer),
         Group::Modp1024 => modp::<{ U1024::LIMBS }>(MODP_1024, key, peer),
@@ -71,59 +71,50 @@ pub(crate) fn run(group: Group, private: &Secret, peer: Option<&[u8]>) -> Option
     }
 }
 
-fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<Exchange> {
-    modular_exchange::<L>(Uint::from_be_hex(prime), key, peer)
+fn modp<const L: usize>(prime: &str, key: &[u8], peer: Option<&[u8]>) -> Option<Vec<u8>> {
+    modular_power::<L>(Uint::from_be_hex(prime), key, peer)
 }
 
-fn modular_exchange<const L: usize>(
+fn modular_power<const L: usize>(
     prime: Uint<L>,
     key: &[u8],
     peer: Option<&[u8]>,
-) -> Option<Exchange> {
+) -> Option<Vec<u8>> {
     let params = MontyParams::new_vartime(Odd::new(prime).into_option()?);
-    let mut bytes = zeroize::Zeroizing::new(vec![0; Uint::<L>::BYTES]);
+    let mut bytes = Zeroizing::new(vec![0; Uint::<L>::BYTES]);
     let start = bytes.len().checked_sub(key.len())?;
     bytes[start..].copy_from_slice(key);
-    let exponent = Uint::<L>::from_be_slice(&bytes);
+    let exponent = Zeroizing::new(Uint::<L>::from_be_slice(&bytes));
     let bits = u32::try_from(key.len() * 8).ok()?;
-    let power = |base: &Uint<L>| {
-        let power = FixedMontyForm::new(base, &params)
-            .pow_bounded_exp(&exponent, bits)
-            .retrieve();
-        power.to_be_limbs_bytes()
-    };
-    let shared = match peer {
+    let base = match peer {
         Some(peer) => {
             let peer = Uint::<L>::from_be_slice(peer);
             // 0, 1 and p-1 would make the secret known to all (RFC 6989 section 2.1).
             if peer <= Uint::ONE || peer >= prime.wrapping_sub(&Uint::ONE) {
                 return None;
             }
-            Some(Secret::new(power(&peer)))
+            peer
         }
-        None => None,
+        None => Uint::from_u8(2),
     };
-    Some(Exchange {
-        public: power(&Uint::from_u8(2)),
-        shared,
-    })
+    let power = FixedMontyForm::new(&base, &params).pow_bounded_exp(&exponent, bits);
+    Some(Zeroizing::new(power.retrieve()).to_be_limbs_bytes())
 }
 
 /// The secret in a group with another prime, as in test vectors.
 #[cfg(test)]
 pub(crate) fn modular(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Vec<u8>> {
     use crypto_bigint::{U256, U512};
-    fn sized<const L: usize>(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Exchange> {
-        modular_exchange(Uint::<L>::from_be_slice(prime), key, Some(peer))
+    fn sized<const L: usize>(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Vec<u8>> {
+        modular_power(Uint::<L>::from_be_slice(prime), key, Some(peer))
     }
-    let exchange = match prime.len() {
+    match prime.len() {
         32 => sized::<{ U256::LIMBS }>(prime, key, peer),
         64 => sized::<{ U512::LIMBS }>(prime, key, peer),
         128 => sized::<{ U1024::LIMBS }>(prime, key, peer),
         256 => sized::<{ U2048::LIMBS }>(prime, key, peer),
         _ => None,
-    };
-    Some(exchange?.shared?.as_bytes().to_vec())
+    }
 }
 
 /// The prime of a MODP group.
@@ -154,27 +145,20 @@ impl<const L: usize> BigEndian for Uint<L> {
     }
 }
 
-fn ecp<C>(key: &[u8], peer: Option<&[u8]>) -> Option<Exchange>
+fn ecp<C>(key: &[u8], peer: Option<&[u8]>) -> Option<Vec<u8>>
 where
     C: CurveArithmetic + PointCompression,
     AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
     FieldBytesSize<C>: ModulusSize,
 {
     let key = SecretKey::<C>::from_slice(key).ok()?;
-    let shared = match peer {
-        Some(peer) => {
-            // RFC 5903 section 7: the KE payload is X and Y without SEC1's form byte.
-            let mut point = vec![4];
-            point.extend_from_slice(peer);
-            let peer = PublicKey::<C>::from_sec1_bytes(&point).ok()?;
-            let shared = key.diffie_hellman(&peer);
-            Some(Secret::new(shared.raw_secret_bytes().to_vec()))
-        }
-        None => None,
+    let Some(peer) = peer else {
+        let point = key.public_key().to_sec1_point(false);
+        return Some(point.as_bytes().get(1..)?.to_vec());
     };
-    let point = key.public_key().to_sec1_point(false);
-    Some(Exchange {
-        public: point.as_bytes().get(1..)?.to_vec(),
-        shared,
-    })
+    // RFC 5903 section 7: the KE payload is X and Y without SEC1's form byte.
+    let mut point = vec![4];
+    point.extend_from_slice(peer);
+    let peer = PublicKey::<C>::from_sec1_bytes(&point).ok()?;
+    Some(key.diffie_hellman(&peer).raw_secret_bytes().to_vec())
 }

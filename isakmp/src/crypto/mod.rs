@@ -6,7 +6,7 @@ mod hash;
 mod primes;
 
 pub(crate) use cbc::{decrypt, encrypt};
-pub(crate) use dh::{Exchange, private_key, run};
 #[cfg(test)]
 pub(crate) use dh::{modular, prime};
+pub(crate) use dh::{private_key, public, shared};
 pub(crate) use hash::{equal, hash, prf};

@@ -7,7 +7,7 @@ use super::{Endpoint, SHORT_PHASE1, short_list};
 use crate::config::{Path, Peer};
 use crate::error::Error;
 use crate::event::{RefusedReason, Role, SaId};
-use crate::job::{JobResult, Purpose};
+use crate::job::{Derivation, Derived, Exchange, JobResult, Purpose, Work};
 use crate::keys::Cookies;
 use crate::select;
 use crate::suite::Phase1Suite;
@@ -124,7 +124,11 @@ impl Endpoint {
         self.by_cookies.insert(sa.cookies, sa.id);
         sa.retransmit = None;
         sa.state = State::Computing;
-        self.compute(now, sa, Purpose::Main, chosen.suite.group, None, None);
+        let work = Work {
+            exchange: Some(self.new_exchange(chosen.suite.group, None)),
+            derivation: Derivation::None,
+        };
+        self.compute(now, sa, Purpose::Main, work);
         Ok(())
     }
 
@@ -135,16 +139,17 @@ impl Endpoint {
         sa: &mut Sa,
         result: JobResult,
     ) -> Result<(), Error> {
-        let exchange = result.exchange.ok_or(Error::InvalidKeyExchange)?;
-        if let Some(shared) = exchange.shared {
-            return self.send_message_5(now, sa, &shared);
+        let output = result.output.ok_or(Error::InvalidKeyExchange)?;
+        if let Derived::Main(keys) = output.keys {
+            self.adopt_keys(sa, *keys);
+            return self.send_message_5(now, sa);
         }
         let nonce = self.random::<NONCE_LEN>();
-        let chain = self.exchange_chain(sa, &exchange.public, &nonce);
+        let chain = self.exchange_chain(sa, &output.public, &nonce);
         if let Some(handshake) = &mut sa.handshake {
             handshake.initiator_nonce = nonce.to_vec();
-            handshake.initiator_public = exchange.public;
-            handshake.private = Some(result.private);
+            handshake.initiator_public = output.public;
+            handshake.private = output.private;
         }
         sa.state = State::AwaitMessage4;
         let message = sa.plain(&chain);
@@ -169,27 +174,26 @@ impl Endpoint {
             .ok_or(Error::Unexpected("isakmp_state"))?;
         handshake.responder_public.clone_from(&public);
         handshake.responder_nonce = nonce;
-        let private = handshake.private.take();
+        let exchange = Exchange {
+            group: sa.suite.group,
+            private: handshake
+                .private
+                .take()
+                .ok_or(Error::Unexpected("isakmp_state"))?,
+            public: Some(handshake.initiator_public.clone()),
+            peer: Some(public),
+        };
         sa.retransmit = None;
         sa.state = State::Computing;
-        self.compute(
-            now,
-            sa,
-            Purpose::Main,
-            sa.suite.group,
-            private,
-            Some(public),
-        );
+        let work = Work {
+            exchange: Some(exchange),
+            derivation: Self::derivation(sa),
+        };
+        self.compute(now, sa, Purpose::Main, work);
         Ok(())
     }
 
-    fn send_message_5(
-        &mut self,
-        now: Instant,
-        sa: &mut Sa,
-        shared: &crate::secret::Secret,
-    ) -> Result<(), Error> {
-        self.derive(sa, shared)?;
+    fn send_message_5(&mut self, now: Instant, sa: &mut Sa) -> Result<(), Error> {
         if let (true, Some(peer)) = (sa.nat.any(), sa.peer.clone())
             && sa.path.local.port() != self.config.natt_port
         {

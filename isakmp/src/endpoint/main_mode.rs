@@ -7,6 +7,7 @@ use crate::config::Path;
 use crate::crypto;
 use crate::error::Error;
 use crate::event::{CloseReason, Event, RefusedReason, Role};
+use crate::job::{Derivation, MainInput};
 use crate::keys::Keys;
 use crate::secret::{KeyLogLine, Secret};
 use crate::wire::{Chain, ExchangeType, Flags, Header, Identity, Message, payload};
@@ -138,19 +139,29 @@ impl Endpoint {
         chain
     }
 
-    pub(super) fn derive(&mut self, sa: &mut Sa, shared: &Secret) -> Result<(), Error> {
-        let handshake = sa
-            .handshake
-            .as_ref()
-            .ok_or(Error::Unexpected("isakmp_state"))?;
-        let exchanged = handshake.exchanged(sa.cookies);
-        let keys = Keys::derive(sa.suite, sa.psk.as_bytes(), shared.as_bytes(), &exchanged);
+    /// What the keys are made of, once both nonces and the peer's public value are there.
+    pub(super) fn derivation(sa: &Sa) -> Derivation {
+        let Some(handshake) = &sa.handshake else {
+            return Derivation::None;
+        };
+        Derivation::Main(Box::new(MainInput {
+            role: sa.role,
+            suite: sa.suite,
+            psk: sa.psk.clone(),
+            cookies: sa.cookies,
+            nonces: [
+                handshake.initiator_nonce.clone(),
+                handshake.responder_nonce.clone(),
+            ],
+        }))
+    }
+
+    pub(super) fn adopt_keys(&mut self, sa: &mut Sa, keys: Keys) {
         if self.config.key_log {
             let line = KeyLogLine::new(sa.cookies.initiator, keys.encryption().clone());
             self.event(Event::KeyLog(line));
         }
         sa.keys = Some(keys);
-        Ok(())
     }
 
     /// `HASH_I` or `HASH_R` of the side `role`.

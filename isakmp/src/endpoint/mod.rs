@@ -23,9 +23,8 @@ use crate::config::{ChildRequest, Config, Path, Peer, Transmit};
 use crate::crypto;
 use crate::error::{ConfigError, Error};
 use crate::event::{ChildId, CloseReason, Event, RefusedReason, SaId};
-use crate::job::{Job, JobResult, Purpose};
+use crate::job::{Exchange, Job, JobResult, Purpose, Work};
 use crate::keys::Cookies;
-use crate::secret::Secret;
 use crate::suite::{Group, Hash};
 use crumbs::Crumbs;
 use fragment::Fragments;
@@ -50,7 +49,7 @@ pub struct Endpoint {
     /// Unauthenticated SAs as responder, by source address.
     half_open: HashMap<IpAddr, usize>,
     half_open_total: usize,
-    children: BTreeMap<ChildId, Child>,
+    children: BTreeMap<ChildId, Box<Child>>,
     inbound_spis: BTreeSet<u32>,
     fragments: Fragments,
     crumbs: Crumbs,
@@ -426,26 +425,15 @@ impl Endpoint {
         });
     }
 
-    /// Has a Diffie-Hellman computation done; `computed` follows, at once or later.
-    fn compute(
-        &mut self,
-        now: Instant,
-        sa: &mut Sa,
-        purpose: Purpose,
-        group: Group,
-        private: Option<Secret>,
-        peer: Option<Vec<u8>>,
-    ) {
-        self.stats.exchanges += 1;
-        let private = private.unwrap_or_else(|| crypto::private_key(group, &mut *self.rng));
+    /// Has a computation done; `computed` follows, at once or later.
+    fn compute(&mut self, now: Instant, sa: &mut Sa, purpose: Purpose, work: Work) {
+        self.stats.exchanges += u64::from(work.exchange.is_some());
         let serial = self.next_serial();
         let job = Job {
             sa: sa.id,
             serial,
             purpose,
-            group,
-            private,
-            peer,
+            work,
         };
         if !self.config.deferred_jobs {
             self.computed(now, sa, job.run());
@@ -460,6 +448,15 @@ impl Endpoint {
             }
         }
         self.event(Event::Job(Box::new(job)));
+    }
+
+    fn new_exchange(&mut self, group: Group, peer: Option<Vec<u8>>) -> Exchange {
+        Exchange {
+            group,
+            private: crypto::private_key(group, &mut *self.rng),
+            public: None,
+            peer,
+        }
     }
 
     fn computed(&mut self, now: Instant, sa: &mut Sa, result: JobResult) {

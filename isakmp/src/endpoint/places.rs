@@ -51,12 +51,12 @@ impl Endpoint {
         self.places.sas.remove(sa.path.remote, sa.id);
     }
 
-    pub(super) fn place_child(&mut self, id: ChildId, child: Child) {
+    pub(super) fn place_child(&mut self, id: ChildId, child: Box<Child>) {
         self.places.children.add(child.path.remote, id);
         self.children.insert(id, child);
     }
 
-    pub(super) fn take_child(&mut self, id: ChildId) -> Option<Child> {
+    pub(super) fn take_child(&mut self, id: ChildId) -> Option<Box<Child>> {
         let child = self.children.remove(&id)?;
         self.places.children.remove(child.path.remote, id);
         Some(child)
@@ -76,7 +76,7 @@ impl Endpoint {
         sa: &'a Sa,
     ) -> impl DoubleEndedIterator<Item = (ChildId, &'a Child)> {
         let all = self.places.children.at(sa.path.remote);
-        let all = all.filter_map(|id| Some((id, self.children.get(&id)?)));
+        let all = all.filter_map(|id| Some((id, &**self.children.get(&id)?)));
         all.filter(|(_, child)| child.belongs_to(sa))
     }
 

@@ -1,17 +1,16 @@
 //! What both roles of quick mode share (RFC 2409 section 5.5).
 
 use super::dispatch::Incoming;
-use super::state::{Child, PendingChild, Quick, QuickState, Sa, Wanted};
+use super::state::{Child, Quick, QuickState, Sa, Wanted};
 use super::{Endpoint, digest, soft};
 use crate::config::{PeerMatch, Selector};
 use crate::crypto;
 use crate::error::Error;
-use crate::event::{ChildId, ChildSa, CloseReason, Event, Role};
-use crate::job::JobResult;
+use crate::event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role};
+use crate::job::{ChildInput, Derivation, Derived, Exchange, JobResult, Purpose, Work};
 use crate::keys::Keys;
-use crate::secret::{ChildKeys, Secret};
 use crate::suite::{ChildSuite, EspIntegrity};
-use crate::wire::{Chain, ExchangeType, Identity, Message, PROTO_ESP, payload};
+use crate::wire::{Chain, ExchangeType, Identity, Message, payload};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -39,34 +38,58 @@ impl Endpoint {
             self.repeat(sa, incoming.path, reply);
             return Ok(());
         }
+        let awaited_2 = matches!(quick.state, QuickState::AwaitMessage2);
         let result = match quick.state {
-            QuickState::AwaitMessage2 => self.handle_quick_2(now, sa, &mut quick, incoming, digest),
+            QuickState::AwaitMessage2 => self.handle_quick_2(sa, &mut quick, incoming, digest),
             QuickState::AwaitMessage3 => self.handle_quick_3(now, sa, &mut quick, incoming, digest),
             QuickState::Computing => Ok(()),
             // A fourth message (CONNECTED): Windows sends one although we never set the commit bit.
             QuickState::Done => Ok(()),
         };
-        // With PFS message 3 follows its computation.
-        let after = match (&result, &quick.state) {
-            (Ok(()), QuickState::Computing) => {
-                quick.child.as_mut().and_then(|c| c.peer_public.take())
-            }
-            _ => None,
-        };
-        let pfs = if after.is_some() {
-            quick.pfs.clone()
-        } else {
-            None
-        };
+        let agreed = result.is_ok() && quick.child.is_some();
+        let compute = agreed && matches!(quick.state, QuickState::Computing) && awaited_2;
         sa.quicks.insert(id, quick);
-        if let (Some(public), Some((group, private))) = (after, pfs) {
-            let purpose = crate::job::Purpose::Quick(id);
-            self.compute(now, sa, purpose, group, Some(private), Some(public));
+        if compute {
+            self.compute_child(now, sa, id);
         }
         result
     }
 
-    /// A Diffie-Hellman computation of a quick mode is done.
+    /// Has the keys of a quick mode's child computed, with PFS after its own exchange.
+    pub(super) fn compute_child(&mut self, now: Instant, sa: &mut Sa, id: u32) {
+        let (Some(keys), Some(quick)) = (&sa.keys, sa.quicks.get_mut(&id)) else {
+            return;
+        };
+        let Some(child) = &mut quick.child else {
+            return;
+        };
+        let exchange = match (&mut quick.pfs, child.peer_public.take()) {
+            (Some(pfs), Some(peer)) => pfs.private.take().map(|private| Exchange {
+                group: pfs.group,
+                private,
+                public: pfs.public.take(),
+                peer: Some(peer),
+            }),
+            _ => None,
+        };
+        let suite = child.suite;
+        let input = ChildInput {
+            keymat: keys.keymat(),
+            nonces: [quick.initiator_nonce.clone(), quick.responder_nonce.clone()],
+            spis: [quick.inbound_spi, child.outbound_spi],
+            lengths: [
+                suite.cipher.key_len(),
+                suite.integrity.map_or(0, EspIntegrity::key_len),
+            ],
+        };
+        let work = Work {
+            exchange,
+            derivation: Derivation::Child(Box::new(input)),
+        };
+        self.compute(now, sa, Purpose::Quick(id), work);
+    }
+
+    /// A computation of a quick mode is done.
     pub(super) fn quick_computed(
         &mut self,
         now: Instant,
@@ -77,23 +100,28 @@ impl Endpoint {
         let Some(mut quick) = sa.quicks.remove(&id) else {
             return Err(Error::Unexpected("isakmp_state"));
         };
-        let Some(exchange) = result.exchange else {
-            self.inbound_spis.remove(&quick.inbound_spi);
+        let Some(output) = result.output else {
+            let hint = "the peer's Diffie-Hellman value is invalid";
+            self.fail_quick(sa, &quick, RefusedReason::PeerRefused, hint);
             return Err(Error::InvalidKeyExchange);
         };
-        let done = match (quick.role, exchange.shared) {
-            (Role::Responder, shared) => {
-                self.send_quick_2(now, sa, id, &mut quick, &exchange.public, shared.as_ref())
+        let derived = match (output.keys, &mut quick.child) {
+            (Derived::Child(keys), Some(child)) => {
+                child.keys = Some(keys);
+                true
             }
-            (Role::Initiator, None) => {
-                if let Some((group, _)) = quick.pfs.take() {
-                    quick.pfs = Some((group, result.private));
+            _ => false,
+        };
+        let done = match (quick.role, derived) {
+            (Role::Responder, _) => self.send_quick_2(now, sa, id, &mut quick, output.public),
+            (Role::Initiator, false) => {
+                if let Some(pfs) = &mut quick.pfs {
+                    pfs.private = output.private;
+                    pfs.public = Some(output.public);
                 }
-                self.send_quick_1(now, sa, id, &mut quick, Some(&exchange.public))
+                self.send_quick_1(now, sa, id, &mut quick)
             }
-            (Role::Initiator, Some(shared)) => {
-                self.send_quick_3(now, sa, id, &mut quick, Some(&shared))
-            }
+            (Role::Initiator, true) => self.send_quick_3(now, sa, id, &mut quick),
         };
         sa.quicks.insert(id, quick);
         done
@@ -180,25 +208,6 @@ impl Endpoint {
         }
     }
 
-    /// Keys of packets to us and to the peer.
-    pub(super) fn child_keys(
-        sa: &Sa,
-        quick: &Quick,
-        child: &PendingChild,
-        shared: Option<&Secret>,
-    ) -> Option<[ChildKeys; 2]> {
-        let keys = sa.keys.as_ref()?;
-        let encryption = child.suite.cipher.key_len();
-        let length = encryption + child.suite.integrity.map_or(0, EspIntegrity::key_len);
-        let nonces = [&quick.initiator_nonce[..], &quick.responder_nonce];
-        let one = |spi| {
-            let keymat = keys.keymat(shared, PROTO_ESP, spi, nonces, length);
-            let (e, a) = keymat.as_bytes().split_at_checked(encryption)?;
-            Some(ChildKeys::new(e, a))
-        };
-        Some([one(quick.inbound_spi)?, one(child.outbound_spi)?])
-    }
-
     /// Our address as the peer knows it, and the peer's own, from its NAT-OA payloads.
     pub(super) fn nat_oa(sa: &Sa, role: Role, message: &Message<'_>) -> Option<(IpAddr, IpAddr)> {
         let dialect = sa.dialect?;
@@ -270,7 +279,7 @@ impl Endpoint {
             lifetime: child.lifetime,
         };
         let seconds = u64::from(child.lifetime.seconds);
-        let entry = Child {
+        let entry = Box::new(Child {
             sa: sa.id,
             path,
             peer_id: sa.peer_id.clone(),
@@ -280,12 +289,12 @@ impl Endpoint {
             wanted: Child::wanted(
                 &established,
                 wanted,
-                quick.pfs.as_ref().map(|(group, _)| *group),
+                quick.pfs.as_ref().map(|pfs| pfs.group),
             ),
             selectors: [local, remote],
             rekey_at: (quick.role == Role::Initiator).then(|| now + soft(seconds)),
             expires: now + Duration::from_secs(seconds),
-        };
+        });
         self.deadlines
             .insert((entry.next_deadline(), super::Owner::Child(id)));
         self.place_child(id, entry);

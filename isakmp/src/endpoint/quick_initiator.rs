@@ -3,14 +3,12 @@
 use super::Endpoint;
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
-use super::state::{Answered, PendingChild, Quick, QuickState, Retransmit, Sa, Wanted};
+use super::state::{Answered, PendingChild, Pfs, Quick, QuickState, Retransmit, Sa, Wanted};
 use crate::config::Mode;
-use crate::crypto;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role};
-use crate::job::Purpose;
+use crate::job::{Derivation, Purpose, Work};
 use crate::policy::Lifetime;
-use crate::secret::Secret;
 use crate::select::{self, ChildOfferOut};
 use crate::wire::{Chain, ExchangeType, Notify, SaPayload, payload};
 use std::time::Instant;
@@ -20,13 +18,17 @@ impl Endpoint {
         let id = self.new_message_id(sa);
         let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
         let group = wanted.request.pfs;
-        let mut quick = Quick {
+        let mut quick = Box::new(Quick {
             state: QuickState::Computing,
             role: Role::Initiator,
             iv,
             initiator_nonce: self.random::<NONCE_LEN>().to_vec(),
             responder_nonce: Vec::new(),
-            pfs: group.map(|g| (g, crypto::private_key(g, &mut *self.rng))),
+            pfs: group.map(|group| Pfs {
+                group,
+                private: None,
+                public: None,
+            }),
             wanted: Some(wanted),
             child: None,
             inbound_spi: self.new_spi(),
@@ -36,13 +38,15 @@ impl Endpoint {
             job: None,
             // Retransmission gives up earlier.
             until: now + self.config.limits.half_open_time * 4,
-        };
-        if let Some((group, private)) = quick.pfs.clone() {
+        });
+        if let Some(group) = group {
             sa.quicks.insert(id, quick);
-            self.compute(now, sa, Purpose::Quick(id), group, Some(private), None);
-            return;
-        }
-        if self.send_quick_1(now, sa, id, &mut quick, None).is_ok() {
+            let work = Work {
+                exchange: Some(self.new_exchange(group, None)),
+                derivation: Derivation::None,
+            };
+            self.compute(now, sa, Purpose::Quick(id), work);
+        } else if self.send_quick_1(now, sa, id, &mut quick).is_ok() {
             sa.quicks.insert(id, quick);
         }
     }
@@ -54,7 +58,6 @@ impl Endpoint {
         sa: &mut Sa,
         id: u32,
         quick: &mut Quick,
-        public: Option<&[u8]>,
     ) -> Result<(), Error> {
         let wanted = quick
             .wanted
@@ -77,8 +80,8 @@ impl Endpoint {
         let mut chain = Chain::default()
             .with(payload::SA, offer.payload())
             .with(payload::NONCE, quick.initiator_nonce.clone());
-        if let Some(public) = public {
-            chain.push(payload::KEY_EXCHANGE, public);
+        if let Some(public) = quick.pfs.as_ref().and_then(|pfs| pfs.public.as_ref()) {
+            chain.push(payload::KEY_EXCHANGE, public.clone());
         }
         for selector in Self::wanted_selectors(sa, wanted) {
             let body = selector.id.payload(selector.protocol, selector.port);
@@ -105,7 +108,6 @@ impl Endpoint {
     /// HASH, SA, nonce, KE, IDs, NAT-OA.
     pub(super) fn handle_quick_2(
         &mut self,
-        now: Instant,
         sa: &mut Sa,
         quick: &mut Quick,
         incoming: &Incoming<'_>,
@@ -181,13 +183,9 @@ impl Endpoint {
         quick.iv = iv;
         quick.retransmit = None;
         quick.answered = Some(Answered::new(digest, None));
-        let pfs = child.peer_public.is_some();
         quick.child = Some(Box::new(child));
-        if pfs {
-            quick.state = QuickState::Computing;
-            return Ok(());
-        }
-        self.send_quick_3(now, sa, incoming.header.message_id, quick, None)
+        quick.state = QuickState::Computing;
+        Ok(())
     }
 
     /// HASH.
@@ -197,7 +195,6 @@ impl Endpoint {
         sa: &mut Sa,
         id: u32,
         quick: &mut Quick,
-        shared: Option<&Secret>,
     ) -> Result<(), Error> {
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let nonces = [&quick.initiator_nonce[..], &quick.responder_nonce];
@@ -206,10 +203,6 @@ impl Endpoint {
         let (message, _) = sa
             .encrypted(ExchangeType::Quick, id, &quick.iv, &chain)
             .ok_or(Error::Unexpected("isakmp_state"))?;
-        if let Some(mut child) = quick.child.take() {
-            child.keys = Self::child_keys(sa, quick, &child, shared);
-            quick.child = Some(child);
-        }
         self.send(sa.path, &message, sa.fragmentation);
         if let Some(answered) = &mut quick.answered {
             answered.reply = Some(message);

@@ -3,13 +3,11 @@
 use super::Endpoint;
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
-use super::state::{Answered, PendingChild, Quick, QuickState, Retransmit, Sa};
+use super::state::{Answered, PendingChild, Pfs, Quick, QuickState, Retransmit, Sa};
 use crate::config::{Mode, Selector};
 use crate::crypto;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role};
-use crate::job::Purpose;
-use crate::secret::Secret;
 use crate::select::{self, ChildRules};
 use crate::wire::{
     Chain, ExchangeType, Identity, Message, Notify, PROTO_ESP, SaPayload, notify_payload, payload,
@@ -111,19 +109,21 @@ impl Endpoint {
             outbound_spi: chosen.spi,
             selectors,
             nat_oa,
-            peer_public: None,
+            peer_public: public.map(<[u8]>::to_vec),
             answer,
             keys: None,
         };
-        let mut quick = Quick {
+        let quick = Quick {
             state: QuickState::Computing,
             role: Role::Responder,
             iv,
             initiator_nonce: nonce.to_vec(),
             responder_nonce: self.random::<NONCE_LEN>().to_vec(),
-            pfs: chosen
-                .pfs
-                .map(|g| (g, crypto::private_key(g, &mut *self.rng))),
+            pfs: chosen.pfs.map(|group| Pfs {
+                group,
+                private: Some(crypto::private_key(group, &mut *self.rng)),
+                public: None,
+            }),
             wanted: None,
             child: Some(Box::new(child)),
             inbound_spi,
@@ -134,21 +134,8 @@ impl Endpoint {
             until: now + self.config.limits.half_open_time * 2,
         };
         self.alive(now, sa);
-        if let (Some((group, private)), Some(public)) = (quick.pfs.clone(), public) {
-            let public = public.to_vec();
-            sa.quicks.insert(id, quick);
-            self.compute(
-                now,
-                sa,
-                Purpose::Quick(id),
-                group,
-                Some(private),
-                Some(public),
-            );
-            return Ok(());
-        }
-        self.send_quick_2(now, sa, id, &mut quick, &[], None)?;
-        sa.quicks.insert(id, quick);
+        sa.quicks.insert(id, Box::new(quick));
+        self.compute_child(now, sa, id);
         Ok(())
     }
 
@@ -176,21 +163,19 @@ impl Endpoint {
         sa: &mut Sa,
         id: u32,
         quick: &mut Quick,
-        public: &[u8],
-        shared: Option<&Secret>,
+        public: Vec<u8>,
     ) -> Result<(), Error> {
         let mut child = quick
             .child
             .take()
             .ok_or(Error::Unexpected("isakmp_state"))?;
-        child.keys = Self::child_keys(sa, quick, &child, shared);
         let mut chain = Chain::default();
         let mut answer = std::mem::take(&mut child.answer).into_iter();
         if let Some((kind, body)) = answer.next() {
             chain.push(kind, body);
         }
         chain.push(payload::NONCE, quick.responder_nonce.clone());
-        if shared.is_some() {
+        if quick.pfs.is_some() {
             chain.push(payload::KEY_EXCHANGE, public);
         }
         for (kind, body) in answer {

@@ -8,7 +8,7 @@ use super::{Endpoint, digest};
 use crate::config::{Path, PeerMatch};
 use crate::error::Error;
 use crate::event::{RefusedReason, Role, SaId};
-use crate::job::{JobResult, Purpose};
+use crate::job::{Derived, JobResult, Purpose, Work};
 use crate::keys::Cookies;
 use crate::select;
 use crate::vendor::Capabilities;
@@ -215,10 +215,15 @@ impl Endpoint {
             .ok_or(Error::Unexpected("isakmp_state"))?;
         handshake.initiator_public.clone_from(&public);
         handshake.initiator_nonce = nonce;
+        handshake.responder_nonce = self.random::<NONCE_LEN>().to_vec();
         sa.answered = Some(Answered::new(digest, None));
         sa.half_open_until = Some(now + self.config.limits.half_open_time * 2);
         sa.state = State::Computing;
-        self.compute(now, sa, Purpose::Main, sa.suite.group, None, Some(public));
+        let work = Work {
+            exchange: Some(self.new_exchange(sa.suite.group, Some(public))),
+            derivation: Self::derivation(sa),
+        };
+        self.compute(now, sa, Purpose::Main, work);
         Ok(())
     }
 
@@ -228,15 +233,14 @@ impl Endpoint {
         sa: &mut Sa,
         result: JobResult,
     ) -> Result<(), Error> {
-        let exchange = result.exchange.ok_or(Error::InvalidKeyExchange)?;
-        let shared = exchange.shared.ok_or(Error::InvalidKeyExchange)?;
-        let nonce = self.random::<NONCE_LEN>();
-        let chain = self.exchange_chain(sa, &exchange.public, &nonce);
-        if let Some(handshake) = &mut sa.handshake {
-            handshake.responder_nonce = nonce.to_vec();
-            handshake.responder_public = exchange.public;
-        }
-        self.derive(sa, &shared)?;
+        let output = result.output.ok_or(Error::InvalidKeyExchange)?;
+        let Derived::Main(keys) = output.keys else {
+            return Err(Error::Unexpected("isakmp_state"));
+        };
+        let nonce = sa.handshake().responder_nonce.clone();
+        let chain = self.exchange_chain(sa, &output.public, &nonce);
+        sa.handshake().responder_public = output.public;
+        self.adopt_keys(sa, *keys);
         let reply = sa.plain(&chain);
         self.send(sa.path, &reply, sa.fragmentation);
         if let Some(answered) = &mut sa.answered {

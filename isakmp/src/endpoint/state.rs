@@ -1,6 +1,6 @@
 use crate::config::{ChildRequest, Path, Peer};
 use crate::event::{ChildId, ChildSa, Role, SaId};
-use crate::keys::{Cookies, Exchanged, Keys};
+use crate::keys::{Cookies, Keys};
 use crate::policy::Lifetime;
 use crate::secret::{PresharedKey, Secret};
 use crate::suite::{ChildSuite, Group, Phase1Suite};
@@ -51,18 +51,6 @@ pub(super) struct Handshake {
     pub(super) peer_error: Option<u16>,
     /// A refusal has been reported already.
     pub(super) reported: bool,
-}
-
-impl Handshake {
-    pub(super) fn exchanged(&self, cookies: Cookies) -> Exchanged<'_> {
-        Exchanged {
-            cookies,
-            initiator_nonce: &self.initiator_nonce,
-            responder_nonce: &self.responder_nonce,
-            initiator_public: &self.initiator_public,
-            responder_public: &self.responder_public,
-        }
-    }
 }
 
 /// Answers to one message at most; more duplicates than that are an attack or a loop.
@@ -133,7 +121,8 @@ pub(super) struct Sa {
     pub(super) keys: Option<Keys>,
     pub(super) retransmit: Option<Retransmit>,
     pub(super) answered: Option<Answered>,
-    pub(super) quicks: BTreeMap<u32, Quick>,
+    /// Boxed, as a map has room for eleven at once.
+    pub(super) quicks: BTreeMap<u32, Box<Quick>>,
     /// Message IDs of quick modes that the peer has started: none may come again.
     pub(super) used_ids: BTreeSet<u32>,
     pub(super) wanted: VecDeque<Wanted>,
@@ -219,7 +208,7 @@ impl Sa {
             self.keepalive.as_ref().map(natt::Keepalive::poll_timeout),
             self.rekey_at,
             self.expires,
-            self.quicks.values().map(Quick::next_deadline).min(),
+            self.quicks.values().map(|q| q.next_deadline()).min(),
         ]
         .into_iter()
         .flatten()
@@ -256,7 +245,7 @@ pub(super) struct Quick {
     pub(super) iv: Vec<u8>,
     pub(super) initiator_nonce: Vec<u8>,
     pub(super) responder_nonce: Vec<u8>,
-    pub(super) pfs: Option<(Group, Secret)>,
+    pub(super) pfs: Option<Pfs>,
     pub(super) wanted: Option<Wanted>,
     /// As responder, what was chosen; as initiator, after message 2.
     pub(super) child: Option<Box<PendingChild>>,
@@ -276,6 +265,14 @@ impl Quick {
             .as_ref()
             .map_or(self.until, |r| r.due.min(self.until))
     }
+}
+
+/// Our side of a quick mode's own Diffie-Hellman exchange.
+#[derive(Debug)]
+pub(super) struct Pfs {
+    pub(super) group: Group,
+    pub(super) private: Option<Secret>,
+    pub(super) public: Option<Vec<u8>>,
 }
 
 /// A child before its keys are known.

@@ -37,6 +37,9 @@ pub(crate) struct Host {
     pub(crate) endpoint: Endpoint,
     pub(crate) events: Vec<Event>,
     pub(crate) jobs: usize,
+    /// Jobs are not run, the last is in `kept`.
+    pub(crate) keep_jobs: bool,
+    pub(crate) kept: Option<Box<isakmp::Job>>,
     own: &'static str,
     public: &'static str,
     nat: bool,
@@ -58,6 +61,7 @@ impl Host {
     fn collect(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
+                Event::Job(job) if self.keep_jobs => self.kept = Some(job),
                 Event::Job(job) => {
                     self.jobs += 1;
                     self.endpoint.finish(self.now, job.run());
@@ -150,6 +154,8 @@ pub(crate) fn host(config: Config, seed: u64, client: bool, net: Net, now: Insta
         endpoint: Endpoint::new(Arc::new(config), Box::new(seeded(seed))).unwrap(),
         events: Vec::new(),
         jobs: 0,
+        keep_jobs: false,
+        kept: None,
         own: if nat { private } else { public },
         public,
         nat,
