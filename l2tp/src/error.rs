@@ -16,6 +16,12 @@ pub enum ConfigError {
     /// The host name is empty or a name is longer than 255 bytes.
     #[error("the host name must have 1 to 255 bytes, the vendor name 255 at most")]
     BadName,
+    /// A limit is out of its bounds.
+    #[error("tunnels and calls must be limited to 1 to 65,000, the queue to 8 or more")]
+    BadLimit,
+    /// The reorder queue cannot work.
+    #[error("the reorder queue needs a timeout and a depth of 1 to 1,024")]
+    BadReorder,
 }
 
 /// Why a message was dropped or a command refused. Nothing has changed.
@@ -49,6 +55,18 @@ pub enum Error {
     /// The message is not the next in sequence.
     #[error("message out of sequence")]
     OutOfSequence,
+    /// A data message without a number, in a call that requires them.
+    #[error("data message without a sequence number")]
+    NotNumbered,
+    /// The peer opens a tunnel at the same time, and ours goes on.
+    #[error("our tie breaker wins")]
+    TieBreaker,
+    /// Only the other end of a call may say this, or not now.
+    #[error("not for this end of the call, or not now")]
+    WrongState,
+    /// The peer takes no outgoing calls.
+    #[error("the peer takes no outgoing calls")]
+    NoBearer,
     /// A table is full.
     #[error("limit of {0} reached")]
     Limit(&'static str),
@@ -77,6 +95,10 @@ impl Error {
             Self::UnknownTunnel => "l2tp_unknown_tunnel",
             Self::UnknownSession => "l2tp_unknown_session",
             Self::OutOfSequence => "l2tp_out_of_sequence",
+            Self::NotNumbered => "l2tp_not_numbered",
+            Self::TieBreaker => "l2tp_tie_breaker",
+            Self::WrongState => "l2tp_wrong_state",
+            Self::NoBearer => "l2tp_no_bearer",
             Self::Limit(_) => "l2tp_limit",
             Self::NotAccepting => "l2tp_not_accepting",
             Self::NoHeadroom => "l2tp_no_headroom",

@@ -1,3 +1,4 @@
+use crate::{Accm, Call, CallErrors, CallRequest, CloseReason, Direction, Role};
 use std::fmt;
 use std::ops::Range;
 
@@ -50,13 +51,26 @@ pub struct Transmit {
 pub enum Received {
     /// A control message; it has been dealt with.
     Control,
-    /// A data message.
+    /// A data message. With [`Reorder::Queue`](crate::Reorder::Queue), frames that waited for this
+    /// one may follow it in [`poll_frame`](crate::Endpoint::poll_frame).
     Data {
         /// Of this call.
         session: SessionId,
         /// Where the PPP frame lies in the buffer.
         frame: Range<usize>,
     },
+    /// A data message that came too early and waits for those before it; only with
+    /// [`Reorder::Queue`](crate::Reorder::Queue).
+    Held,
+}
+
+/// A PPP frame that had to wait for those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Of this call.
+    pub session: SessionId,
+    /// The PPP frame.
+    pub payload: Vec<u8>,
 }
 
 /// What an [`Endpoint`](crate::Endpoint) tells its owner.
@@ -81,12 +95,43 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+    /// The peer has a call, or wants one made; answer with [`accept`](crate::Endpoint::accept) or
+    /// [`close_session`](crate::Endpoint::close_session). Only if [`Config::ask`](crate::Config::ask)
+    /// is set.
+    CallRequested {
+        /// Which.
+        session: SessionId,
+        /// With whom.
+        path: PathId,
+        /// Who asks.
+        direction: Direction,
+        /// What ICRQ or OCRQ say of it.
+        request: Box<CallRequest>,
+    },
     /// A call is up.
     SessionUp {
         /// Which.
         session: SessionId,
         /// With whom.
         path: PathId,
+        /// Which end of the call we are.
+        role: Role,
+        /// What was said of it.
+        call: Box<Call>,
+    },
+    /// The LAC reports what went wrong on the wire (WEN).
+    CallErrors {
+        /// Which call.
+        session: SessionId,
+        /// What it counted.
+        errors: CallErrors,
+    },
+    /// The LNS says which control characters to escape (SLI).
+    LinkInfo {
+        /// Which call.
+        session: SessionId,
+        /// The maps.
+        accm: Accm,
     },
     /// A call has ended, or did not come up.
     SessionDown {
@@ -109,97 +154,12 @@ pub struct PeerInfo {
     pub vendor_name: Vec<u8>,
     /// Firmware Revision AVP.
     pub firmware: Option<u16>,
+    /// Framing Capabilities AVP.
+    pub framing_capabilities: Option<u32>,
+    /// Bearer Capabilities AVP; without it the peer takes no outgoing calls.
+    pub bearer_capabilities: Option<u32>,
     /// Receive Window Size AVP; 4 if absent (RFC 2661 section 4.4.3).
     pub receive_window: u16,
     /// The Tunnel ID the peer has assigned.
     pub tunnel_id: u16,
-}
-
-/// Why a tunnel or a call has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// Our owner asked for it.
-    Local,
-    /// The peer sent StopCCN or CDN: result code, error code, message made printable.
-    Peer {
-        /// RFC 2661 section 4.4.2.
-        result: u16,
-        /// RFC 2661 section 4.4.2; 0 if absent.
-        error: u16,
-        /// What the peer said.
-        message: String,
-    },
-    /// The peer does not acknowledge.
-    Timeout,
-    /// Tunnel authentication failed.
-    AuthenticationFailed,
-    /// The peer sent what the protocol forbids.
-    ProtocolError(&'static str),
-    /// The tunnel of the call has ended.
-    TunnelDown,
-    /// What carried the messages is gone.
-    PathClosed,
-}
-
-impl CloseReason {
-    /// A stable word for logs and metrics.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Peer { .. } => "peer_closed",
-            Self::Timeout => "timeout",
-            Self::AuthenticationFailed => "tunnel_authentication_failed",
-            Self::ProtocolError(_) => "protocol_error",
-            Self::TunnelDown => "tunnel_down",
-            Self::PathClosed => "path_closed",
-        }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Peer {
-                result,
-                error,
-                message,
-            } => {
-                write!(f, "peer_closed (result {result}, error {error}")?;
-                if !message.is_empty() {
-                    write!(f, ", {message:?}")?;
-                }
-                f.write_str(")")
-            }
-            Self::ProtocolError(what) => write!(f, "protocol_error ({what})"),
-            other => f.write_str(other.reason()),
-        }
-    }
-}
-
-/// Result Code of a StopCCN (RFC 2661 section 4.4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopResult(pub u16);
-
-#[allow(missing_docs, reason = "named as the RFC describes them")]
-impl StopResult {
-    pub const GENERAL: Self = Self(1);
-    pub const GENERAL_ERROR: Self = Self(2);
-    pub const NOT_AUTHORIZED: Self = Self(4);
-    pub const BAD_VERSION: Self = Self(5);
-    pub const SHUTTING_DOWN: Self = Self(6);
-}
-
-/// Result Code of a CDN (RFC 2661 section 4.4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallResult(pub u16);
-
-#[allow(missing_docs, reason = "named as the RFC describes them")]
-impl CallResult {
-    pub const LOST_CARRIER: Self = Self(1);
-    pub const GENERAL_ERROR: Self = Self(2);
-    pub const ADMINISTRATIVE: Self = Self(3);
-    pub const NO_FACILITIES: Self = Self(4);
-    pub const TIMEOUT: Self = Self(10);
 }

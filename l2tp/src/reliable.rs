@@ -1,24 +1,31 @@
 //! Reliable delivery of control messages (RFC 2661 section 5.8 and appendix A).
 
 use crate::Config;
+use crate::context::Context;
+use crate::event::PathId;
 use crate::wire::Header;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Messages that wait for the window at most; a tunnel never has as many to say.
-const QUEUE: usize = 64;
+/// What a peer's window is if it does not say (RFC 2661 section 4.4.3).
+pub(crate) const DEFAULT_WINDOW: u16 = 4;
 
 /// One direction each way of a control connection.
 #[derive(Debug)]
 pub(crate) struct Channel {
+    path: PathId,
     /// The tunnel id that the peer has assigned; 0 until known.
     pub(crate) peer_tunnel: u16,
     pub(crate) peer_window: u16,
-    next_send: u16,
     next_receive: u16,
-    /// Sent and not acknowledged, the oldest first.
-    unacknowledged: VecDeque<Stored>,
-    waiting: VecDeque<Stored>,
+    /// Ns of the first in the queue.
+    first: u16,
+    /// Not acknowledged or not sent yet, the oldest first.
+    queue: VecDeque<Stored>,
+    /// How many of the queue count as under way.
+    under_way: u16,
+    /// How many of the queue have ever been sent, and so may be acknowledged.
+    sent: u16,
     window: u16,
     threshold: u16,
     /// Acknowledgements since the window last grew.
@@ -27,11 +34,12 @@ pub(crate) struct Channel {
     timeout: Duration,
     pub(crate) deadline: Option<Instant>,
     owes_ack: bool,
+    /// More was to be said than may wait.
+    pub(crate) overflow: bool,
 }
 
 #[derive(Debug)]
 struct Stored {
-    ns: u16,
     session: u16,
     body: Vec<u8>,
 }
@@ -41,21 +49,23 @@ struct Stored {
 pub(crate) enum Order {
     /// The next one: process it.
     Next,
-    /// Seen before; it has been acknowledged again.
+    /// Seen before, or a ZLB.
     Duplicate,
     /// One before it is missing.
     Early,
 }
 
 impl Channel {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(path: PathId, config: &Config) -> Self {
         Self {
+            path,
             peer_tunnel: 0,
-            peer_window: 4,
-            next_send: 0,
+            peer_window: DEFAULT_WINDOW,
             next_receive: 0,
-            unacknowledged: VecDeque::new(),
-            waiting: VecDeque::new(),
+            first: 0,
+            queue: VecDeque::new(),
+            under_way: 0,
+            sent: 0,
             window: 1,
             threshold: u16::MAX,
             credit: 0,
@@ -63,75 +73,76 @@ impl Channel {
             timeout: config.retransmit_timeout,
             deadline: None,
             owes_ack: false,
+            overflow: false,
         }
     }
 
     /// Queues a message; [`pump`](Self::pump) sends it when the window allows.
-    pub(crate) fn send(&mut self, session: u16, body: Vec<u8>) {
-        if self.waiting.len() < QUEUE {
-            self.waiting.push_back(Stored {
-                ns: 0,
-                session,
-                body,
-            });
+    pub(crate) fn send(&mut self, config: &Config, session: u16, body: Vec<u8>) {
+        if self.queue.len() < config.max_queue {
+            self.queue.push_back(Stored { session, body });
+        } else {
+            self.overflow = true;
         }
+    }
+
+    /// Whether `more` messages would fit.
+    pub(crate) fn has_room(&self, config: &Config, more: usize) -> bool {
+        self.queue.len().saturating_add(more) <= config.max_queue
     }
 
     /// Whether all that was sent has been acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
-        self.unacknowledged.is_empty() && self.waiting.is_empty()
+        self.queue.is_empty()
     }
 
     /// Forgets what has not been sent yet.
     pub(crate) fn clear_waiting(&mut self) {
-        self.waiting.clear();
+        self.queue.truncate(usize::from(self.sent));
     }
 
-    /// Takes note of the sequence numbers of a received message; `empty` is a ZLB.
-    pub(crate) fn receive(
-        &mut self,
-        now: Instant,
-        ns: u16,
-        nr: u16,
-        empty: bool,
-        config: &Config,
-    ) -> Order {
-        self.acknowledge(now, nr, config);
-        if empty {
-            return Order::Duplicate;
-        }
-        let distance = ns.wrapping_sub(self.next_receive);
-        if distance == 0 {
-            self.next_receive = self.next_receive.wrapping_add(1);
-            self.owes_ack = true;
-            Order::Next
-        } else if distance < 0x8000 {
-            Order::Early
-        } else {
-            self.owes_ack = true;
-            Order::Duplicate
+    /// What a message with this Ns is.
+    pub(crate) fn order(&self, ns: u16, empty: bool) -> Order {
+        match ns.wrapping_sub(self.next_receive) {
+            _ if empty => Order::Duplicate,
+            0 => Order::Next,
+            distance if distance < 0x8000 => Order::Early,
+            _ => Order::Duplicate,
         }
     }
 
-    fn acknowledge(&mut self, now: Instant, nr: u16, config: &Config) {
-        // What was never sent cannot be acknowledged.
-        if nr.wrapping_sub(self.next_send) < 0x8000 && nr != self.next_send {
+    /// Takes note of the next message in order.
+    pub(crate) fn accept(&mut self) {
+        self.next_receive = self.next_receive.wrapping_add(1);
+        self.owes_ack = true;
+    }
+
+    /// The peer repeats what it has sent, for want of an acknowledgement.
+    pub(crate) fn owe_acknowledgement(&mut self) {
+        self.owes_ack = true;
+    }
+
+    /// Takes note of an Nr; all messages before it have arrived.
+    pub(crate) fn acknowledge(&mut self, now: Instant, nr: u16, config: &Config) {
+        // What was never sent cannot be acknowledged; what is old says nothing.
+        let arrived = nr.wrapping_sub(self.first);
+        if arrived == 0 || arrived > self.sent {
             return;
         }
-        let mut progress = false;
-        while let Some(oldest) = self.unacknowledged.front()
-            && oldest.ns.wrapping_sub(nr) >= 0x8000
-        {
-            self.unacknowledged.pop_front();
-            progress = true;
+        self.queue.drain(..usize::from(arrived));
+        if self.queue.is_empty() {
+            // Most tunnels have nothing to say most of the time.
+            self.queue = VecDeque::new();
+        }
+        self.first = nr;
+        self.sent -= arrived;
+        self.under_way = self.under_way.saturating_sub(arrived);
+        for _ in 0..arrived {
             self.grow();
         }
-        if progress {
-            self.retransmits = 0;
-            self.timeout = config.retransmit_timeout;
-            let pending = !self.unacknowledged.is_empty();
-            self.deadline = pending.then(|| now + self.timeout);
-        }
+        self.retransmits = 0;
+        self.timeout = config.retransmit_timeout;
+        self.deadline = (self.sent > 0).then(|| now + self.timeout);
     }
 
     /// Slow start below the threshold, then one more for each full window (appendix A).
@@ -151,150 +162,72 @@ impl Channel {
     }
 
     /// Sends what the window allows, and an acknowledgement if nothing else carries it.
-    pub(crate) fn pump(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
-        let window = usize::from(self.window.min(self.peer_window).max(1));
-        while self.unacknowledged.len() < window {
-            let Some(mut message) = self.waiting.pop_front() else {
-                break;
-            };
-            message.ns = self.next_send;
-            self.next_send = self.next_send.wrapping_add(1);
-            self.emit(&message, out);
-            self.unacknowledged.push_back(message);
+    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) {
+        let window = self.window.min(self.peer_window).max(1);
+        while self.under_way < window && self.emit(ctx, self.under_way) {
+            self.under_way += 1;
+            self.sent = self.sent.max(self.under_way);
             if self.deadline.is_none() {
-                self.deadline = Some(now + self.timeout);
+                self.deadline = Some(ctx.now + self.timeout);
             }
         }
         if self.owes_ack {
             // A zero-length body: it takes no sequence number (section 5.8).
             self.owes_ack = false;
-            let ack =
-                Header::emit_control(self.peer_tunnel, 0, self.next_send, self.next_receive, &[]);
-            out.extend(ack);
+            let ns = self.first.wrapping_add(self.sent);
+            let ack = Header::emit_control(self.peer_tunnel, 0, ns, self.next_receive, &[]);
+            if let Some(ack) = ack {
+                ctx.out.transmit(self.path, ack);
+            }
         }
     }
 
     /// Repeats what is overdue; false when the peer counts as dead.
-    pub(crate) fn handle_timeout(
-        &mut self,
-        now: Instant,
-        config: &Config,
-        out: &mut Vec<Vec<u8>>,
-    ) -> bool {
-        if self.deadline.is_none_or(|at| at > now) {
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) -> bool {
+        if self.deadline.is_none_or(|at| at > ctx.now) {
             return true;
         }
-        if self.unacknowledged.is_empty() {
-            self.deadline = None;
+        self.deadline = None;
+        if self.sent == 0 {
             return true;
         }
-        if self.retransmits >= config.max_retransmits {
-            self.deadline = None;
+        if self.retransmits >= ctx.config.max_retransmits {
             return false;
         }
         self.retransmits += 1;
         self.threshold = (self.window / 2).max(1);
         self.window = 1;
         self.credit = 0;
-        self.timeout = (self.timeout * 2).min(config.retransmit_cap);
-        self.deadline = Some(now + self.timeout);
-        self.repeat(out);
+        // Whoever discards what comes early needs all of them again.
+        self.under_way = 0;
+        self.timeout = (self.timeout * 2).min(ctx.config.retransmit_cap);
+        self.pump(ctx);
         true
     }
 
-    /// Sends the oldest unacknowledged message again.
-    pub(crate) fn repeat(&mut self, out: &mut Vec<Vec<u8>>) {
-        if let Some(message) = self.unacknowledged.pop_front() {
-            self.emit(&message, out);
-            self.unacknowledged.push_front(message);
+    /// Sends the oldest unacknowledged message again, or an acknowledgement if there is none.
+    pub(crate) fn repeat(&mut self, ctx: &mut Context<'_>) {
+        self.owes_ack = true;
+        if self.sent > 0 {
+            self.emit(ctx, 0);
         }
+        self.pump(ctx);
     }
 
-    fn emit(&mut self, message: &Stored, out: &mut Vec<Vec<u8>>) {
+    /// Sends the message at `index` of the queue; false if there is none.
+    fn emit(&mut self, ctx: &mut Context<'_>, index: u16) -> bool {
+        let Some(message) = self.queue.get(usize::from(index)) else {
+            return false;
+        };
+        let ns = self.first.wrapping_add(index);
+        let (peer, nr) = (self.peer_tunnel, self.next_receive);
         self.owes_ack = false;
-        out.extend(Header::emit_control(
-            self.peer_tunnel,
-            message.session,
-            message.ns,
-            self.next_receive,
-            &message.body,
-        ));
+        if let Some(bytes) = Header::emit_control(peer, message.session, ns, nr, &message.body) {
+            ctx.out.transmit(self.path, bytes);
+        }
+        true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbers(messages: &[Vec<u8>]) -> Vec<(u16, u16, usize)> {
-        messages
-            .iter()
-            .map(|m| {
-                let header = Header::parse(m, 0..m.len()).unwrap();
-                let (ns, nr) = header.sequence.unwrap();
-                (ns, nr, header.payload.len())
-            })
-            .collect()
-    }
-
-    #[test]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    fn the_window_opens_with_acknowledgements() {
-        let (now, config) = (Instant::now(), Config::default());
-        let mut channel = Channel::new(&config);
-        for n in 0..4 {
-            channel.send(0, vec![n]);
-        }
-        let mut out = Vec::new();
-        channel.pump(now, &mut out);
-        assert_eq!(numbers(&out), [(0, 0, 1)]);
-        out.clear();
-        channel.receive(now, 0, 1, true, &config);
-        channel.pump(now, &mut out);
-        assert_eq!(numbers(&out), [(1, 0, 1), (2, 0, 1)]);
-        // An acknowledgement of what was never sent does nothing.
-        channel.receive(now, 0, 9, true, &config);
-        assert!(!channel.is_idle());
-    }
-
-    #[test]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    fn a_message_is_acknowledged_even_with_nothing_to_say() {
-        let (now, config) = (Instant::now(), Config::default());
-        let mut channel = Channel::new(&config);
-        let mut out = Vec::new();
-        assert_eq!(channel.receive(now, 0, 0, false, &config), Order::Next);
-        channel.pump(now, &mut out);
-        assert_eq!(channel.receive(now, 0, 0, false, &config), Order::Duplicate);
-        channel.pump(now, &mut out);
-        assert_eq!(channel.receive(now, 2, 0, false, &config), Order::Early);
-        channel.pump(now, &mut out);
-        assert_eq!(numbers(&out), [(0, 1, 0), (0, 1, 0)]);
-    }
-
-    #[test]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    fn a_silent_peer_is_given_up() {
-        let (mut now, config) = (Instant::now(), Config::default());
-        let mut channel = Channel::new(&config);
-        let mut out = Vec::new();
-        channel.send(0, vec![1]);
-        channel.pump(now, &mut out);
-        let mut alive = true;
-        while let Some(at) = channel.deadline {
-            now = at;
-            alive = channel.handle_timeout(now, &config, &mut out);
-        }
-        assert!(!alive);
-        assert_eq!(out.len(), 6);
-    }
-}
+mod tests;

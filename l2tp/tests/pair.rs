@@ -5,106 +5,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use l2tp::{
-    CallResult, CloseReason, Config, Endpoint, Event, PathId, Received, Secret, SessionId,
-    StopResult, TunnelId,
-};
-use simnet::{Link, Node, Pair, seeded};
+mod common;
+
+use common::{PATH, connected, pair, start, with_secret};
+use l2tp::{CloseReason, Config, Endpoint, PathId, Received};
+use simnet::{Link, Node as _, seeded};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-const PATH: PathId = PathId(7);
-
-struct End {
-    endpoint: Endpoint,
-    tunnel: Option<TunnelId>,
-    session: Option<SessionId>,
-    down: Vec<CloseReason>,
-    tunnels_up: usize,
-}
-
-impl End {
-    fn drain(&mut self) {
-        while let Some(event) = self.endpoint.poll_event() {
-            match event {
-                Event::TunnelUp { tunnel, .. } => {
-                    self.tunnel = Some(tunnel);
-                    self.tunnels_up += 1;
-                }
-                Event::TunnelDown { reason, .. } => {
-                    self.tunnel = None;
-                    self.down.push(reason);
-                }
-                Event::SessionUp { session, .. } => self.session = Some(session),
-                Event::SessionDown { .. } => self.session = None,
-                _ => {}
-            }
-        }
-    }
-
-    fn empty(&self) -> bool {
-        self.endpoint.tunnels().count() == 0 && self.endpoint.session_count() == 0
-    }
-}
-
-impl Node for End {
-    type Packet = Vec<u8>;
-    fn handle(&mut self, now: Instant, mut message: Vec<u8>) {
-        let range = 0..message.len();
-        let _ = self
-            .endpoint
-            .handle_datagram(now, PATH, &mut message, range);
-        self.drain();
-    }
-    fn handle_timeout(&mut self, now: Instant) {
-        self.endpoint.handle_timeout(now);
-        self.drain();
-    }
-    fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.endpoint.poll_transmit().map(|t| t.payload)
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout()
-    }
-}
-
-fn pair(lac: Config, lns: Config, link: Link, seed: u64) -> Pair<End, End> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    let now = Instant::now();
-    let end = |config, seed| End {
-        endpoint: Endpoint::new(Arc::new(config), Box::new(seeded(seed))).unwrap(),
-        tunnel: None,
-        session: None,
-        down: Vec::new(),
-        tunnels_up: 0,
-    };
-    let mut lac = end(lac, seed * 2);
-    let lns = end(lns, seed * 2 + 1);
-    let tunnel = lac.endpoint.connect(now, PATH).unwrap();
-    lac.endpoint.open(now, tunnel).unwrap();
-    Pair::new(now, lac, lns, link, seed)
-}
-
-fn with_secret(secret: &str, hide: bool) -> Config {
-    let mut config = Config::default();
-    config.secret = Some(Secret::new(secret.as_bytes()));
-    config.hide_avps = hide;
-    config
-}
-
-fn patient() -> Config {
-    let mut config = Config::default();
-    config.max_retransmits = 30;
-    config.setup_timeout = Duration::from_secs(600);
-    config
-}
-
-fn connected(a: &mut End, b: &mut End) -> bool {
-    a.session.is_some() && b.session.is_some()
-}
+use std::time::Duration;
 
 #[test]
 fn a_call_comes_up_and_carries_frames() {
@@ -216,11 +123,7 @@ fn a_repeated_sccrq_makes_no_second_tunnel() {
 
 #[test]
 fn equal_tunnel_ids_on_two_paths_stay_apart() {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    let now = Instant::now();
+    let now = start();
     let mut lns = Endpoint::new(Arc::new(Config::default()), Box::new(seeded(1))).unwrap();
     for path in [PathId(1), PathId(2)] {
         // The same seed: the same tunnel id, as ten Windows PCs have.
@@ -246,84 +149,8 @@ fn equal_tunnel_ids_on_two_paths_stay_apart() {
 }
 
 #[test]
-fn every_way_to_end_leaves_nothing() {
-    type End2 = fn(&mut Pair<End, End>);
-    let ways: [End2; 5] = [
-        |p| {
-            let (now, session) = (p.now, p.a.session.unwrap());
-            p.a.endpoint
-                .close_session(now, session, CallResult::ADMINISTRATIVE);
-            let tunnel = p.a.tunnel.unwrap();
-            p.a.endpoint.close_tunnel(now, tunnel, StopResult::GENERAL);
-        },
-        |p| {
-            let (now, tunnel) = (p.now, p.b.tunnel.unwrap());
-            p.b.endpoint
-                .close_tunnel(now, tunnel, StopResult::SHUTTING_DOWN);
-        },
-        |p| {
-            let now = p.now;
-            p.a.endpoint.close_path(now, PATH);
-            p.b.endpoint.close_path(now, PATH);
-        },
-        |p| {
-            p.a_to_b.loss = 1.0;
-            p.b_to_a.loss = 1.0;
-        },
-        |p| {
-            let now = p.now;
-            let (a, b) = (p.a.tunnel.unwrap(), p.b.tunnel.unwrap());
-            p.a.endpoint.close_tunnel(now, a, StopResult::GENERAL);
-            p.b.endpoint.close_tunnel(now, b, StopResult::GENERAL);
-        },
-    ];
-    for (index, way) in ways.into_iter().enumerate() {
-        let mut pair = pair(Config::default(), Config::default(), Link::PERFECT, 1);
-        assert!(pair.run_until(Duration::from_secs(5), connected));
-        way(&mut pair);
-        pair.a.drain();
-        pair.b.drain();
-        pair.run_for(Duration::from_secs(300));
-        assert!(pair.a.empty() && pair.b.empty(), "way {index}");
-        assert_eq!(
-            (pair.a.poll_timeout(), pair.b.poll_timeout()),
-            (None, None),
-            "way {index}"
-        );
-        assert_eq!(pair.a.down.len(), 1, "way {index}");
-    }
-}
-
-#[test]
-fn a_terrible_network_connects_and_closes_all_the_same() {
-    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(200, |s| s.parse().unwrap());
-    for seed in 0..seeds {
-        let mut pair = pair(patient(), patient(), Link::TERRIBLE, seed);
-        assert!(
-            pair.run_until(Duration::from_secs(600), connected),
-            "seed {seed}"
-        );
-        let (now, tunnel) = (pair.now, pair.a.tunnel.unwrap());
-        pair.a
-            .endpoint
-            .close_tunnel(now, tunnel, StopResult::GENERAL);
-        pair.run_for(Duration::from_secs(600));
-        assert!(pair.a.empty() && pair.b.empty(), "seed {seed}");
-        assert_eq!(
-            (pair.a.poll_timeout(), pair.b.poll_timeout()),
-            (None, None),
-            "seed {seed}"
-        );
-    }
-}
-
-#[test]
 fn short_and_odd_messages_are_refused() {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "any start will do for virtual time"
-    )]
-    let now = Instant::now();
+    let now = start();
     let mut lac = Endpoint::new(Arc::new(Config::default()), Box::new(seeded(1))).unwrap();
     lac.connect(now, PATH).unwrap();
     let sccrq = lac.poll_transmit().unwrap().payload;

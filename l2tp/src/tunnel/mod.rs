@@ -1,42 +1,38 @@
 //! One control connection and its calls (RFC 2661 sections 5 and 7).
 
-mod messages;
+mod calls;
+mod control;
 
-use crate::event::{CallResult, CloseReason, Event, PathId, PeerInfo, StopResult, TunnelId};
+use crate::Error;
+use crate::context::Context;
+use crate::event::{Event, PathId, SessionId, TunnelId};
 use crate::reliable::{Channel, Order};
-use crate::wire::{AvpType, Builder, Message, MessageType, hide};
-use crate::{Config, Error};
-use messages::peer_reason;
-use rand_core::CryptoRng;
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// How long a closed tunnel stays to acknowledge a repeated StopCCN (RFC 2661 section 5.7).
-const LINGER: Duration = Duration::from_secs(31);
-const FRAMING_BOTH: u32 = 3;
-const FRAMING_SYNC: u32 = 1;
-const PROTOCOL_VERSION: u16 = 0x0100;
-const TX_SPEED: u32 = 100_000_000;
-/// Error code: a mandatory AVP was not known (section 4.4.2).
-const ERROR_UNKNOWN_MANDATORY: u16 = 8;
+use crate::result::write_result;
+use crate::session::{Session, Sessions};
+use crate::wire::{AvpType, Fault, Message, MessageType};
+use crate::{CallResult, CloseReason, Disconnect, ErrorCode, PeerInfo, Stop, StopResult};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) id: u16,
     pub(crate) path: PathId,
-    pub(crate) peer: PeerInfo,
     pub(crate) state: State,
+    /// Whether the peer has said that it takes outgoing calls.
+    pub(crate) peer_takes_calls: bool,
     channel: Channel,
-    pub(crate) sessions: BTreeMap<u16, Session>,
+    pub(crate) sessions: Sessions,
     /// How many of them the endpoint has counted.
     pub(crate) counted: usize,
-    challenge: Option<[u8; 16]>,
-    setup_deadline: Option<Instant>,
-    linger: Option<Instant>,
+    /// What is needed until the tunnel is up.
+    setup: Option<Box<Setup>>,
+    /// By when it must be up; or, once closed, until when it acknowledges.
+    until: Option<Instant>,
     last_heard: Instant,
+    /// Under which deadline the endpoint has filed it.
+    pub(crate) filed: Option<Instant>,
+    /// The Call Serial Number of our last call.
     serial: u32,
-    pub(crate) out: Vec<Vec<u8>>,
-    pub(crate) events: Vec<Event>,
 }
 
 /// RFC 2661 section 7.2.1.
@@ -44,32 +40,18 @@ pub(crate) struct Tunnel {
 pub(crate) enum State {
     /// SCCRQ is out.
     WaitReply,
-    /// SCCRP is out.
+    /// SCCRQ has come; SCCRP is out.
     WaitConnected,
     Established,
     /// StopCCN was sent or received; only acknowledgements are left.
     Closed,
 }
 
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) peer_id: u16,
-    pub(crate) state: CallState,
-    deadline: Option<Instant>,
-    /// Numbers of data messages: next to send if they are wanted, next expected.
-    pub(crate) data_ns: Option<u16>,
-    pub(crate) data_nr: u16,
-}
-
-/// RFC 2661 sections 7.4 and 7.5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallState {
-    WaitTunnel,
-    /// ICRQ is out.
-    WaitReply,
-    /// ICRP is out.
-    WaitConnect,
-    Established,
+#[derive(Debug, Default)]
+struct Setup {
+    challenge: Option<[u8; 16]>,
+    tie_breaker: Option<[u8; 8]>,
+    peer: PeerInfo,
 }
 
 /// A control message for a tunnel.
@@ -84,139 +66,35 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl Tunnel {
-    pub(crate) fn new(now: Instant, id: u16, path: PathId, state: State, config: &Config) -> Self {
+    pub(crate) fn new(ctx: &Context<'_>, id: u16, path: PathId, state: State) -> Self {
         Self {
             id,
             path,
-            peer: PeerInfo::default(),
             state,
-            channel: Channel::new(config),
-            sessions: BTreeMap::new(),
+            peer_takes_calls: false,
+            channel: Channel::new(path, ctx.config),
+            sessions: Sessions::default(),
             counted: 0,
-            challenge: None,
-            setup_deadline: Some(now + config.setup_timeout),
-            linger: None,
-            last_heard: now,
+            setup: Some(Box::default()),
+            until: Some(ctx.now + ctx.config.setup_timeout),
+            last_heard: ctx.now,
+            filed: None,
             serial: 0,
-            out: Vec::new(),
-            events: Vec::new(),
         }
     }
 
-    // --- as the one who calls ---
-
-    /// Sends SCCRQ.
-    pub(crate) fn start(&mut self, now: Instant, config: &Config, rng: &mut dyn CryptoRng) {
-        let mut message = self.about_us(MessageType::SCCRQ, config, rng);
-        self.add_challenge(&mut message, config, rng);
-        self.channel.send(0, message.finish());
-        self.channel.pump(now, &mut self.out);
+    /// The Tunnel ID that the peer has assigned; 0 until known.
+    pub(crate) fn peer_id(&self) -> u16 {
+        self.channel.peer_tunnel
     }
 
-    /// Adds a call; ICRQ is sent as soon as the tunnel is up.
-    pub(crate) fn call(&mut self, now: Instant, id: u16, config: &Config) {
-        self.sessions.insert(
-            id,
-            Session {
-                peer_id: 0,
-                state: CallState::WaitTunnel,
-                deadline: Some(now + config.setup_timeout),
-                data_ns: config.data_sequencing.then_some(0),
-                data_nr: 0,
-            },
-        );
-        if self.state == State::Established {
-            self.send_waiting_calls();
-        }
-        self.channel.pump(now, &mut self.out);
+    pub(crate) fn is_live(&self) -> bool {
+        self.state != State::Closed
     }
 
-    fn send_waiting_calls(&mut self) {
-        for (id, session) in &mut self.sessions {
-            if session.state == CallState::WaitTunnel {
-                session.state = CallState::WaitReply;
-                self.serial += 1;
-                let mut message = Builder::new(MessageType::ICRQ);
-                message
-                    .word(AvpType::ASSIGNED_SESSION_ID, *id)
-                    .long(AvpType::CALL_SERIAL_NUMBER, self.serial);
-                self.channel.send(0, message.finish());
-            }
-        }
-    }
-
-    // --- ends ---
-
-    pub(crate) fn close(&mut self, now: Instant, result: StopResult, reason: CloseReason) {
-        if self.state == State::Closed {
-            return;
-        }
-        self.send_stop(result, None);
-        self.closed(now, reason);
-        self.channel.pump(now, &mut self.out);
-    }
-
-    fn send_stop(&mut self, result: StopResult, error: Option<(u16, &str)>) {
-        self.channel.clear_waiting();
-        let mut value = result.0.to_be_bytes().to_vec();
-        if let Some((code, text)) = error {
-            value.extend(code.to_be_bytes());
-            value.extend(text.as_bytes());
-        }
-        let mut message = Builder::new(MessageType::STOPCCN);
-        message
-            .word(AvpType::ASSIGNED_TUNNEL_ID, self.id)
-            .bytes(AvpType::RESULT_CODE, &value);
-        self.channel.send(0, message.finish());
-    }
-
-    pub(crate) fn close_session(
-        &mut self,
-        now: Instant,
-        id: u16,
-        result: CallResult,
-        reason: CloseReason,
-    ) {
-        let Some(session) = self.sessions.remove(&id) else {
-            return;
-        };
-        if session.state != CallState::WaitTunnel && self.state == State::Established {
-            let mut message = Builder::new(MessageType::CDN);
-            message
-                .bytes(AvpType::RESULT_CODE, &result.0.to_be_bytes())
-                .word(AvpType::ASSIGNED_SESSION_ID, id);
-            self.channel.send(session.peer_id, message.finish());
-        }
-        self.session_down(id, reason);
-        self.channel.pump(now, &mut self.out);
-    }
-
-    /// All calls end, and the tunnel lingers to acknowledge what is repeated.
-    pub(crate) fn closed(&mut self, now: Instant, reason: CloseReason) {
-        let why = match &reason {
-            CloseReason::PathClosed => CloseReason::PathClosed,
-            _ => CloseReason::TunnelDown,
-        };
-        for id in self.sessions.keys().copied().collect::<Vec<_>>() {
-            self.sessions.remove(&id);
-            self.session_down(id, why.clone());
-        }
-        self.state = State::Closed;
-        self.setup_deadline = None;
-        self.linger = Some(now + LINGER);
-        self.events.push(Event::TunnelDown {
-            tunnel: TunnelId(self.id),
-            path: self.path,
-            reason,
-        });
-    }
-
-    fn session_down(&mut self, id: u16, reason: CloseReason) {
-        self.events.push(Event::SessionDown {
-            session: self.session_id(id),
-            path: self.path,
-            reason,
-        });
+    /// Something has come from the peer.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.last_heard = now;
     }
 
     // --- input ---
@@ -224,174 +102,207 @@ impl Tunnel {
     /// Takes a control message.
     pub(crate) fn handle(
         &mut self,
-        now: Instant,
+        ctx: &mut Context<'_>,
         incoming: &Incoming<'_>,
-        config: &Config,
-        rng: &mut dyn CryptoRng,
-        new_session: &mut dyn FnMut(&BTreeMap<u16, Session>) -> u16,
     ) -> Result<(), Error> {
-        let Incoming {
-            sequence: (ns, nr),
-            session,
-            body,
-        } = *incoming;
-        let parsed = if body.is_empty() {
-            None
-        } else {
-            // A message that cannot be read must not be acknowledged as if it had been.
-            Some(Message::parse(body, secret(config))?)
+        let (ns, nr) = incoming.sequence;
+        let order = self.channel.order(ns, incoming.body.is_empty());
+        // A message that cannot be read must not be acknowledged as if it had been.
+        let message = match order {
+            Order::Next => Some(Message::parse(incoming.body, ctx.config.secret())?),
+            Order::Duplicate | Order::Early => None,
         };
-        let order = self.channel.receive(now, ns, nr, body.is_empty(), config);
-        self.last_heard = now;
-        let result = match (order, parsed) {
-            (Order::Next, Some(message)) if self.state != State::Closed => {
-                self.process(now, session, &message, config, rng, new_session)
+        self.channel.acknowledge(ctx.now, nr, ctx.config);
+        self.last_heard = ctx.now;
+        if let Some(message) = message {
+            self.channel.accept();
+            if self.is_live() {
+                self.process(ctx, incoming.session, &message);
             }
-            (Order::Early, _) => Err(Error::OutOfSequence),
-            _ => Ok(()),
-        };
-        if self.state == State::Closed && self.channel.is_idle() && self.linger.is_none() {
-            self.linger = Some(now);
+        } else if order == Order::Duplicate && !incoming.body.is_empty() {
+            self.channel.owe_acknowledgement();
         }
-        self.channel.pump(now, &mut self.out);
-        result
+        self.pump(ctx);
+        match order {
+            Order::Early => Err(Error::OutOfSequence),
+            Order::Next | Order::Duplicate => Ok(()),
+        }
     }
 
     /// A repeated SCCRQ: the reply has been lost, or is late.
-    pub(crate) fn repeat_reply(&mut self) {
-        self.channel.repeat(&mut self.out);
+    pub(crate) fn repeat_reply(&mut self, ctx: &mut Context<'_>) {
+        self.channel.repeat(ctx);
     }
 
-    fn process(
-        &mut self,
-        now: Instant,
-        session: u16,
-        message: &Message,
-        config: &Config,
-        rng: &mut dyn CryptoRng,
-        new_session: &mut dyn FnMut(&BTreeMap<u16, Session>) -> u16,
-    ) -> Result<(), Error> {
-        if message.unknown_mandatory.is_some()
-            && !matches!(message.kind, MessageType::STOPCCN | MessageType::CDN)
-        {
-            return self.not_understood(now, session, message);
+    fn process(&mut self, ctx: &mut Context<'_>, session: u16, message: &Message) {
+        let ends = matches!(message.kind, MessageType::STOPCCN | MessageType::CDN);
+        if let Some(fault) = message.fault.filter(|_| !ends) {
+            let (code, text) = match fault {
+                Fault::Unknown { vendor, kind } => (
+                    ErrorCode::UNKNOWN_MANDATORY,
+                    format!("unknown mandatory AVP {} of vendor {vendor}", kind.0),
+                ),
+                Fault::BadSize(kind) => (ErrorCode::LENGTH, format!("wrong size of {kind:?}")),
+                Fault::Unreadable(kind) => (ErrorCode::VALUE, format!("hidden {kind:?}")),
+            };
+            return self.refuse(ctx, session, message, code, text, "mandatory AVP");
         }
         match message.kind {
-            MessageType::SCCRQ => self.on_request(now, message, config, rng),
-            MessageType::SCCRP => self.on_reply(now, message, config),
-            MessageType::SCCCN => self.on_connected(now, message, config),
-            MessageType::STOPCCN => {
-                self.closed(now, peer_reason(message));
-                Ok(())
+            MessageType::SCCRQ => self.on_request(ctx, message),
+            MessageType::SCCRP => self.on_reply(ctx, message),
+            MessageType::SCCCN => self.on_connected(ctx, message),
+            MessageType::STOPCCN => self.closed(ctx, CloseReason::of_peer(message)),
+            MessageType::HELLO => {}
+            kind if kind.is_of_call() => {
+                if self.state == State::Established {
+                    self.on_call_message(ctx, session, message);
+                } else {
+                    self.out_of_order(ctx);
+                }
             }
-            MessageType::HELLO | MessageType::WEN | MessageType::SLI => Ok(()),
-            MessageType::ICRQ => self.on_call(now, message, config, new_session),
-            MessageType::ICRP => self.on_call_reply(now, session, message, config),
-            MessageType::ICCN => self.on_call_connected(session, message),
-            MessageType::CDN => self.on_disconnect(session, message),
-            _ if message.mandatory => self.not_understood(now, session, message),
-            _ => Ok(()),
+            _ if message.mandatory => {
+                let text = format!("unknown {:?}", message.kind);
+                let code = ErrorCode::UNKNOWN_MANDATORY;
+                self.refuse(ctx, session, message, code, text, "mandatory message");
+            }
+            _ => {}
         }
+    }
+
+    /// What must be understood and is not ends the call or the tunnel (sections 4.1 and 7.1).
+    fn refuse(
+        &mut self,
+        ctx: &mut Context<'_>,
+        session: u16,
+        message: &Message,
+        code: ErrorCode,
+        text: String,
+        why: &'static str,
+    ) {
+        let error = Some((code, text));
+        let reason = CloseReason::ProtocolError(why);
+        if !message.kind.is_of_call() {
+            let stop = Stop {
+                result: StopResult::GENERAL_ERROR,
+                error,
+            };
+            return self.close(ctx, &stop, reason);
+        }
+        let disconnect = Disconnect {
+            result: CallResult::GENERAL_ERROR,
+            error,
+            cause: None,
+        };
+        if let Some(id) = self.find_session(session, message) {
+            self.close_session(ctx, id, &disconnect, reason);
+        } else if let Some(peer_id) = message.word(AvpType::ASSIGNED_SESSION_ID) {
+            self.send_disconnect(ctx, 0, peer_id, &disconnect);
+        }
+    }
+
+    /// A message in a state that has no place for it (section 7.2.1).
+    fn out_of_order(&mut self, ctx: &mut Context<'_>) {
+        let reason = CloseReason::ProtocolError("message out of order");
+        self.close(ctx, &StopResult::STATE_MACHINE.into(), reason);
+    }
+
+    // --- ends ---
+
+    /// Ends the tunnel with a StopCCN.
+    pub(crate) fn close(&mut self, ctx: &mut Context<'_>, stop: &Stop, reason: CloseReason) {
+        if !self.is_live() {
+            return;
+        }
+        self.channel.clear_waiting();
+        let id = self.id;
+        let mut message = ctx.message(MessageType::STOPCCN);
+        message.word(AvpType::ASSIGNED_TUNNEL_ID, id);
+        write_result(&mut message, stop.result.0, stop.error.as_ref());
+        let body = message.finish();
+        self.channel.send(ctx.config, 0, body);
+        self.closed(ctx, reason);
+        self.channel.pump(ctx);
+    }
+
+    /// All calls end, and the tunnel lingers to acknowledge what is repeated (section 5.7).
+    pub(crate) fn closed(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
+        let why = match &reason {
+            CloseReason::PathClosed => CloseReason::PathClosed,
+            _ => CloseReason::TunnelDown,
+        };
+        for session in self.sessions.take() {
+            self.session_down(ctx, session.id, why.clone());
+        }
+        self.state = State::Closed;
+        self.setup = None;
+        self.until = Some(ctx.now + ctx.config.retransmission_cycle());
+        ctx.out.event(Event::TunnelDown {
+            tunnel: TunnelId(self.id),
+            path: self.path,
+            reason,
+        });
+    }
+
+    /// Sends what can be sent; a peer that takes nothing has had its time.
+    fn pump(&mut self, ctx: &mut Context<'_>) {
+        if self.channel.overflow && self.is_live() {
+            self.close(ctx, &StopResult::GENERAL.into(), CloseReason::QueueFull);
+        }
+        self.channel.pump(ctx);
     }
 
     // --- time ---
 
     /// Does what is due; false when nothing is left to wait for.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config) -> bool {
-        if !self.channel.handle_timeout(now, config, &mut self.out) {
-            if self.state == State::Closed {
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.channel.handle_timeout(ctx) {
+            if self.is_live() {
+                self.closed(ctx, CloseReason::Timeout);
+            }
+            return false;
+        }
+        let due = |at: Option<Instant>, now| at.is_some_and(|at| at <= now);
+        if due(self.until, ctx.now) {
+            if !self.is_live() {
                 return false;
             }
-            self.closed(now, CloseReason::Timeout);
-            return false;
-        }
-        if self.linger.is_some_and(|at| at <= now) {
-            return false;
-        }
-        if self.setup_deadline.is_some_and(|at| at <= now) {
-            self.close(now, StopResult::GENERAL, CloseReason::Timeout);
+            self.close(ctx, &StopResult::GENERAL.into(), CloseReason::Timeout);
             return true;
         }
-        let overdue = |s: &Session| s.deadline.is_some_and(|at| at <= now);
-        let late: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| overdue(s))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
-            self.close_session(now, id, CallResult::TIMEOUT, CloseReason::Timeout);
+        for id in self.sessions.ids(|s| due(s.deadline, ctx.now)) {
+            self.close_session(ctx, id, &CallResult::TIMEOUT.into(), CloseReason::Timeout);
         }
-        if self.hello_at(config).is_some_and(|at| at <= now) {
-            self.last_heard = now;
-            self.channel
-                .send(0, Builder::new(MessageType::HELLO).finish());
-            self.channel.pump(now, &mut self.out);
+        for id in self.sessions.ids(|s| due(s.poll_timeout(), ctx.now)) {
+            let reorder = ctx.config.reorder;
+            let session = self.sessions.get_mut(id);
+            for frame in session.map_or_else(Vec::new, |s| s.give_up(ctx.now, reorder)) {
+                ctx.out.frame(SessionId::new(self.id, id), frame);
+            }
         }
+        if due(self.hello_at(ctx), ctx.now) {
+            self.last_heard = ctx.now;
+            let hello = ctx.message(MessageType::HELLO).finish();
+            self.channel.send(ctx.config, 0, hello);
+        }
+        self.pump(ctx);
         true
     }
 
-    fn hello_at(&self, config: &Config) -> Option<Instant> {
+    fn hello_at(&self, ctx: &Context<'_>) -> Option<Instant> {
         let quiet = self.state == State::Established && self.channel.is_idle();
-        config
-            .hello_interval
-            .filter(|_| quiet)
-            .map(|interval| self.last_heard + interval)
+        let interval = ctx.config.hello_interval.filter(|_| quiet)?;
+        Some(self.last_heard + interval)
     }
 
-    pub(crate) fn poll_timeout(&self, config: &Config) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self, ctx: &Context<'_>) -> Option<Instant> {
         [
             self.channel.deadline,
-            self.linger,
-            self.setup_deadline,
-            self.hello_at(config),
-            self.sessions.values().filter_map(|s| s.deadline).min(),
+            self.until,
+            self.hello_at(ctx),
+            self.sessions.iter().filter_map(Session::poll_timeout).min(),
         ]
         .into_iter()
         .flatten()
         .min()
     }
-
-    // --- messages ---
-
-    /// What SCCRQ and SCCRP have in common.
-    fn about_us(&self, kind: MessageType, config: &Config, rng: &mut dyn CryptoRng) -> Builder {
-        let mut message = Builder::new(kind);
-        message
-            .word(AvpType::PROTOCOL_VERSION, PROTOCOL_VERSION)
-            .long(AvpType::FRAMING_CAPABILITIES, FRAMING_BOTH);
-        let id = self.id.to_be_bytes();
-        match secret(config).filter(|_| config.hide_avps) {
-            Some(secret) => {
-                let mut vector = [0; 16];
-                rng.fill_bytes(&mut vector);
-                message.bytes(AvpType::RANDOM_VECTOR, &vector);
-                message.bytes(AvpType::HOST_NAME, &config.host_name);
-                let hidden = hide(AvpType::ASSIGNED_TUNNEL_ID, &id, secret, &vector, &[0; 12]);
-                message.hidden(AvpType::ASSIGNED_TUNNEL_ID, &hidden);
-            }
-            None => {
-                message.bytes(AvpType::HOST_NAME, &config.host_name);
-                message.bytes(AvpType::ASSIGNED_TUNNEL_ID, &id);
-            }
-        }
-        if !config.vendor_name.is_empty() {
-            message.bytes(AvpType::VENDOR_NAME, &config.vendor_name);
-        }
-        message.word(AvpType::RECEIVE_WINDOW_SIZE, config.receive_window);
-        message
-    }
-
-    fn add_challenge(&mut self, message: &mut Builder, config: &Config, rng: &mut dyn CryptoRng) {
-        if config.secret.is_some() {
-            let mut challenge = [0; 16];
-            rng.fill_bytes(&mut challenge);
-            message.bytes(AvpType::CHALLENGE, &challenge);
-            self.challenge = Some(challenge);
-        }
-    }
-}
-
-fn secret(config: &Config) -> Option<&[u8]> {
-    config.secret.as_ref().map(crate::Secret::expose)
 }

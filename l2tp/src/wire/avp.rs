@@ -1,5 +1,4 @@
 use crate::Error;
-use md5::{Digest as _, Md5};
 use std::fmt;
 
 const MANDATORY: u16 = 0x8000;
@@ -8,12 +7,28 @@ const LENGTH_MASK: u16 = 0x03ff;
 /// Flags and length, vendor, type.
 const HEADER: u16 = 6;
 
+/// Bytes that an AVP's value may have at most, also when it is hidden (RFC 2661 sections 4.1, 4.3).
+pub const MAX_VALUE: usize = 1015;
+
 /// The type of an AVP of vendor 0 (RFC 2661 section 4.4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AvpType(pub u16);
 
+/// What RFC 2661 section 4.4 says of an AVP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// What its M bit must be.
+    pub mandatory: bool,
+    /// Whether its H bit may be set.
+    pub hideable: bool,
+    /// Bytes its value has at least.
+    pub least: usize,
+    /// Bytes its value has at most.
+    pub most: usize,
+}
+
 macro_rules! avp_types {
-    ($($name:ident = $number:literal,)*) => {
+    ($($name:ident = $number:literal, $mandatory:ident, $hideable:ident, $least:literal, $most:expr;)*) => {
         #[allow(missing_docs, reason = "the RFC's own names")]
         impl AvpType {
             $(pub const $name: Self = Self($number);)*
@@ -29,55 +44,70 @@ macro_rules! avp_types {
         }
 
         impl AvpType {
-            /// Whether RFC 2661 defines it.
+            /// Every type that RFC 2661 defines.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// What RFC 2661 says of it; none if it does not know it.
             #[must_use]
-            pub fn is_known(self) -> bool {
-                matches!(self, $(Self::$name)|*)
+            pub fn definition(self) -> Option<Definition> {
+                const MUST: bool = true;
+                const MAY: bool = true;
+                const NOT: bool = false;
+                match self {
+                    $(Self::$name => Some(Definition {
+                        mandatory: $mandatory,
+                        hideable: $hideable,
+                        least: $least,
+                        most: $most,
+                    }),)*
+                    Self(_) => None,
+                }
             }
         }
     };
 }
 
 avp_types! {
-    MESSAGE_TYPE = 0,
-    RESULT_CODE = 1,
-    PROTOCOL_VERSION = 2,
-    FRAMING_CAPABILITIES = 3,
-    BEARER_CAPABILITIES = 4,
-    TIE_BREAKER = 5,
-    FIRMWARE_REVISION = 6,
-    HOST_NAME = 7,
-    VENDOR_NAME = 8,
-    ASSIGNED_TUNNEL_ID = 9,
-    RECEIVE_WINDOW_SIZE = 10,
-    CHALLENGE = 11,
-    Q931_CAUSE_CODE = 12,
-    CHALLENGE_RESPONSE = 13,
-    ASSIGNED_SESSION_ID = 14,
-    CALL_SERIAL_NUMBER = 15,
-    MINIMUM_BPS = 16,
-    MAXIMUM_BPS = 17,
-    BEARER_TYPE = 18,
-    FRAMING_TYPE = 19,
-    CALLED_NUMBER = 21,
-    CALLING_NUMBER = 22,
-    SUB_ADDRESS = 23,
-    TX_CONNECT_SPEED = 24,
-    PHYSICAL_CHANNEL_ID = 25,
-    INITIAL_RECEIVED_LCP = 26,
-    LAST_SENT_LCP = 27,
-    LAST_RECEIVED_LCP = 28,
-    PROXY_AUTHEN_TYPE = 29,
-    PROXY_AUTHEN_NAME = 30,
-    PROXY_AUTHEN_CHALLENGE = 31,
-    PROXY_AUTHEN_ID = 32,
-    PROXY_AUTHEN_RESPONSE = 33,
-    CALL_ERRORS = 34,
-    ACCM = 35,
-    RANDOM_VECTOR = 36,
-    PRIVATE_GROUP_ID = 37,
-    RX_CONNECT_SPEED = 38,
-    SEQUENCING_REQUIRED = 39,
+    // type, M bit, H bit, and the size of the value
+    MESSAGE_TYPE = 0, MUST, NOT, 2, 2;
+    RESULT_CODE = 1, MUST, NOT, 2, MAX_VALUE;
+    PROTOCOL_VERSION = 2, MUST, NOT, 2, 2;
+    FRAMING_CAPABILITIES = 3, MUST, MAY, 4, 4;
+    BEARER_CAPABILITIES = 4, MUST, MAY, 4, 4;
+    TIE_BREAKER = 5, NOT, NOT, 8, 8;
+    FIRMWARE_REVISION = 6, NOT, MAY, 2, 2;
+    HOST_NAME = 7, MUST, NOT, 0, MAX_VALUE;
+    VENDOR_NAME = 8, NOT, MAY, 0, MAX_VALUE;
+    ASSIGNED_TUNNEL_ID = 9, MUST, MAY, 2, 2;
+    RECEIVE_WINDOW_SIZE = 10, MUST, NOT, 2, 2;
+    CHALLENGE = 11, MUST, MAY, 1, MAX_VALUE;
+    Q931_CAUSE_CODE = 12, MUST, NOT, 3, MAX_VALUE;
+    CHALLENGE_RESPONSE = 13, MUST, MAY, 16, 16;
+    ASSIGNED_SESSION_ID = 14, MUST, MAY, 2, 2;
+    CALL_SERIAL_NUMBER = 15, MUST, MAY, 4, 4;
+    MINIMUM_BPS = 16, MUST, MAY, 4, 4;
+    MAXIMUM_BPS = 17, MUST, MAY, 4, 4;
+    BEARER_TYPE = 18, MUST, MAY, 4, 4;
+    FRAMING_TYPE = 19, MUST, MAY, 4, 4;
+    CALLED_NUMBER = 21, MUST, MAY, 0, MAX_VALUE;
+    CALLING_NUMBER = 22, MUST, MAY, 0, MAX_VALUE;
+    SUB_ADDRESS = 23, MUST, MAY, 0, MAX_VALUE;
+    TX_CONNECT_SPEED = 24, MUST, MAY, 4, 4;
+    PHYSICAL_CHANNEL_ID = 25, NOT, MAY, 4, 4;
+    INITIAL_RECEIVED_LCP = 26, NOT, MAY, 0, MAX_VALUE;
+    LAST_SENT_LCP = 27, NOT, MAY, 0, MAX_VALUE;
+    LAST_RECEIVED_LCP = 28, NOT, MAY, 0, MAX_VALUE;
+    PROXY_AUTHEN_TYPE = 29, NOT, MAY, 2, 2;
+    PROXY_AUTHEN_NAME = 30, NOT, MAY, 0, MAX_VALUE;
+    PROXY_AUTHEN_CHALLENGE = 31, NOT, MAY, 0, MAX_VALUE;
+    PROXY_AUTHEN_ID = 32, NOT, MAY, 2, 2;
+    PROXY_AUTHEN_RESPONSE = 33, NOT, MAY, 0, MAX_VALUE;
+    CALL_ERRORS = 34, MUST, MAY, 26, 26;
+    ACCM = 35, MUST, MAY, 10, 10;
+    RANDOM_VECTOR = 36, MUST, NOT, 0, MAX_VALUE;
+    PRIVATE_GROUP_ID = 37, NOT, MAY, 0, MAX_VALUE;
+    RX_CONNECT_SPEED = 38, NOT, MAY, 4, 4;
+    SEQUENCING_REQUIRED = 39, MUST, NOT, 0, 0;
 }
 
 /// An attribute-value pair (RFC 2661 section 4.1).
@@ -96,7 +126,7 @@ pub struct Avp<'a> {
 }
 
 impl Avp<'_> {
-    /// Appends the AVP. A value longer than 1017 bytes is cut off.
+    /// Appends the AVP. A value longer than 1017 bytes, which no length field can say, is cut off.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let most = usize::from(LENGTH_MASK.saturating_sub(HEADER));
         let value = self.value.get(..most).unwrap_or(self.value);
@@ -163,71 +193,4 @@ fn split(bytes: &[u8]) -> Result<(Avp<'_>, &[u8]), Error> {
         value,
     };
     Ok((avp, rest))
-}
-
-/// Enciphers a value (RFC 2661 section 4.3), with `padding` to hide its length.
-#[must_use]
-pub fn hide(
-    kind: AvpType,
-    value: &[u8],
-    secret: &[u8],
-    random_vector: &[u8],
-    padding: &[u8],
-) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
-    let mut text = length.to_be_bytes().to_vec();
-    text.extend(value);
-    text.extend(padding);
-    let mut previous = random_vector.to_vec();
-    let mut key = first_key(kind, secret, &previous);
-    for block in text.chunks_mut(16) {
-        xor(block, &key);
-        previous.clear();
-        previous.extend_from_slice(block);
-        key = next_key(secret, &previous);
-    }
-    text
-}
-
-/// Deciphers a hidden value (RFC 2661 section 4.3).
-///
-/// # Errors
-/// [`Error::HiddenAvp`] if the length inside does not fit: a wrong secret, or an attack.
-pub fn reveal(
-    kind: AvpType,
-    hidden: &[u8],
-    secret: &[u8],
-    random_vector: &[u8],
-) -> Result<Vec<u8>, Error> {
-    let mut text = hidden.to_vec();
-    let mut key = first_key(kind, secret, random_vector);
-    for (block, cipher) in text.chunks_mut(16).zip(hidden.chunks(16)) {
-        xor(block, &key);
-        key = next_key(secret, cipher);
-    }
-    let (length, rest) = text.split_first_chunk::<2>().ok_or(Error::HiddenAvp)?;
-    rest.get(..usize::from(u16::from_be_bytes(*length)))
-        .map(<[u8]>::to_vec)
-        .ok_or(Error::HiddenAvp)
-}
-
-fn first_key(kind: AvpType, secret: &[u8], random_vector: &[u8]) -> [u8; 16] {
-    let mut hash = Md5::new();
-    hash.update(kind.0.to_be_bytes());
-    hash.update(secret);
-    hash.update(random_vector);
-    hash.finalize().into()
-}
-
-fn next_key(secret: &[u8], cipher: &[u8]) -> [u8; 16] {
-    let mut hash = Md5::new();
-    hash.update(secret);
-    hash.update(cipher);
-    hash.finalize().into()
-}
-
-fn xor(block: &mut [u8], key: &[u8; 16]) {
-    for (byte, key) in block.iter_mut().zip(key) {
-        *byte ^= key;
-    }
 }

@@ -1,14 +1,17 @@
+use super::DataHeader;
 use crate::Error;
 use std::ops::Range;
 
 /// T: control message (RFC 2661 section 3.1).
 const TYPE: u16 = 0x8000;
 /// L: the Length field is there.
-pub(crate) const LENGTH: u16 = 0x4000;
+pub(super) const LENGTH: u16 = 0x4000;
 /// S: Ns and Nr are there.
-pub(crate) const SEQUENCE: u16 = 0x0800;
+pub(super) const SEQUENCE: u16 = 0x0800;
 /// O: the Offset Size field is there.
-const OFFSET: u16 = 0x0200;
+pub(super) const OFFSET: u16 = 0x0200;
+/// P: the peer wants the message to be preferred.
+pub(super) const PRIORITY: u16 = 0x0100;
 const VERSION_MASK: u16 = 0x000f;
 
 /// The version of the protocol.
@@ -21,6 +24,12 @@ pub const CONTROL_FLAGS: u16 = TYPE | LENGTH | SEQUENCE | VERSION;
 pub struct Header {
     /// Control or data.
     pub control: bool,
+    /// Whether the Length field is there.
+    pub length: bool,
+    /// The P bit, of data messages.
+    pub priority: bool,
+    /// Bytes of padding before the payload, if the O bit is set.
+    pub offset: Option<u16>,
     /// The receiver's Tunnel ID.
     pub tunnel: u16,
     /// The receiver's Session ID.
@@ -52,7 +61,8 @@ impl Header {
         if control && (flags & needed != needed || flags & OFFSET != 0) {
             return Err(Error::BadFlags);
         }
-        let length = if flags & LENGTH != 0 {
+        let has_length = flags & LENGTH != 0;
+        let length = if has_length {
             usize::from(cursor.word("length")?)
         } else {
             bytes.len()
@@ -64,13 +74,16 @@ impl Header {
         } else {
             None
         };
-        if flags & OFFSET != 0 {
-            let offset = usize::from(cursor.word("offset size")?);
+        let offset = if flags & OFFSET != 0 {
+            let offset = cursor.word("offset size")?;
             cursor.rest = cursor
                 .rest
-                .get(offset..)
+                .get(usize::from(offset)..)
                 .ok_or(Error::BadLength("offset"))?;
-        }
+            Some(offset)
+        } else {
+            None
+        };
         let header = bytes.len().saturating_sub(cursor.rest.len());
         // Bytes behind the length are the lower layer's padding; missing ones are an error.
         if length < header || length > bytes.len() {
@@ -80,11 +93,27 @@ impl Header {
         let end = message.start.saturating_add(length);
         Ok(Self {
             control,
+            length: has_length,
+            priority: flags & PRIORITY != 0,
+            offset,
             tunnel,
             session,
             sequence,
             payload: start..end,
         })
+    }
+
+    /// The same header, as a data message has it before its frame.
+    #[must_use]
+    pub fn data(&self) -> DataHeader {
+        DataHeader {
+            tunnel: self.tunnel,
+            session: self.session,
+            length: self.length,
+            priority: self.priority,
+            sequence: self.sequence,
+            offset: self.offset,
+        }
     }
 
     /// A control message: header and `body`. None if it is longer than its length field can say.

@@ -17,11 +17,13 @@
 )]
 
 mod avp;
+mod data;
 mod header;
+mod hidden;
 mod message;
 
-pub use avp::{Avp, AvpType, Avps, hide, reveal};
+pub use avp::{Avp, AvpType, Avps, Definition, MAX_VALUE};
+pub use data::{DataHeader, MAX_DATA_HEADER};
 pub use header::{CONTROL_FLAGS, Header, VERSION};
-pub(crate) use header::{LENGTH, SEQUENCE};
-pub(crate) use message::Builder;
-pub use message::{Message, MessageType};
+pub use hidden::{hide, reveal};
+pub use message::{Builder, Fault, Message, MessageType};
