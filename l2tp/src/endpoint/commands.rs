@@ -79,7 +79,7 @@ impl Endpoint {
         Ok(SessionId::new(tunnel.0, id))
     }
 
-    /// Takes a call of the peer, after [`Event::CallRequested`]: ICRP, or OCRP and then
+    /// Takes a call of the peer, after [`Event::CallRequested`](crate::Event::CallRequested): ICRP, or OCRP and then
     /// [`answered`](Self::answered). To refuse it, [`close_session`](Self::close_session).
     ///
     /// # Errors
