@@ -95,8 +95,10 @@ impl Default for Dpd {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(30),
-            retry: Duration::from_secs(5),
-            retries: 5,
+            // As long as five times five seconds, and a third of packets lost does not look like
+            // death.
+            retry: Duration::from_millis(2500),
+            retries: 10,
         }
     }
 }

@@ -1,6 +1,7 @@
 use crate::suite::{
     AesKeySize, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash, Phase1Suite,
 };
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// How long a pair of ESP SAs may be used.
@@ -131,11 +132,11 @@ impl Policy {
 
     /// The named policies that accept a suite which this one does not.
     pub(crate) fn accepting(accepts: impl Fn(&Self) -> bool) -> Vec<&'static str> {
-        [Self::modern(), Self::compat(), Self::legacy_xp()]
-            .into_iter()
-            .filter(|policy| accepts(policy))
-            .map(|policy| policy.name)
-            .collect()
+        // Made once: anybody can have us explain a refusal.
+        static NAMED: LazyLock<[Policy; 3]> =
+            LazyLock::new(|| [Policy::modern(), Policy::compat(), Policy::legacy_xp()]);
+        let accepting = NAMED.iter().filter(|policy| accepts(policy));
+        accepting.map(|policy| policy.name).collect()
     }
 }
 

@@ -300,30 +300,51 @@ fn results_of_jobs_that_come_late_are_ignored() {
     assert!(net.b.endpoint.poll_transmit().is_none());
 }
 
+/// Where the server last saw the client.
+fn seen_at(events: &[Event]) -> Option<u16> {
+    let path = |e: &Event| match e {
+        Event::Established { path, .. } | Event::PathChanged { new: path, .. } => Some(*path),
+        _ => None,
+    };
+    events.iter().rev().find_map(path).map(|p| p.remote.port())
+}
+
+/// A third of all packets is lost, some come twice or in another order, and the NAT forgets its
+/// mapping once, in the first five seconds: during main mode, quick mode or after.
 #[test]
 fn a_terrible_link_never_leaves_state_behind() {
     let seeds = std::env::var("ROADWARRIOR_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(150);
+    let (mut before_the_end, mut given_up) = (0, 0);
     for seed in 0..seeds {
         let mut peer = peer();
         peer.proposals = vec!["aes128-sha1-ecp256".parse().unwrap()];
-        let place =
-            [Net::Direct, Net::ClientNat, Net::ServerNat][usize::try_from(seed % 3).unwrap()];
+        let place = [Net::ClientNat, Net::BothNat][usize::try_from(seed % 2).unwrap()];
         let mut net = pair(common::server_config(), peer, place, Link::TERRIBLE, seed);
-        if seed % 2 == 0 {
-            let rebind = net.now + Duration::from_millis(300 * (seed % 16));
-            net.a.rebind_at = Some(rebind);
-        }
+        let rebind = net.now + Duration::from_millis(seed * 37 % 5000);
+        net.a.rebind_at = Some(rebind);
+        let first = net.a.shift;
         assert!(established(&mut net, 1), "seed {seed}");
+        before_the_end += u64::from(net.a.shift != first);
         let [client, server] = common::children(&mut net);
         assert_eq!((client.len(), server.len()), (1, 1), "seed {seed}");
         common::assert_matching(&client[0], &server[0], "terrible");
         net.a_to_b = Link::PERFECT;
         net.b_to_a = Link::PERFECT;
-        net.run_for(Duration::from_secs(70));
+        net.run_for(Duration::from_secs(110));
+        assert_eq!(net.a.shift, first + 1000, "seed {seed}: rebound");
         assert_eq!(net.b.endpoint.half_open_count(), 0, "seed {seed}");
+        let [a, b] = [&net.a, &net.b].map(|n| (n.endpoint.sa_count(), n.endpoint.child_count()));
+        assert_eq!(a, b, "seed {seed}");
+        if a == (1, 1) {
+            let port = seen_at(&net.b.events);
+            assert_eq!(port, Some(4500 + net.a.shift), "seed {seed}: followed");
+        } else {
+            // Ten questions or their answers were lost, one after the other.
+            given_up += 1;
+        }
         let now = net.now;
         net.a.endpoint.close_child(now, client[0].child);
         net.a.endpoint.close(now, client[0].sa);
@@ -336,4 +357,6 @@ fn a_terrible_link_never_leaves_state_behind() {
             );
         }
     }
+    assert!(given_up <= seeds / 200, "{given_up} of {seeds}");
+    assert!(before_the_end > seeds / 10, "{before_the_end} of {seeds}");
 }

@@ -21,13 +21,17 @@ const MAX_OF_ONE_SA: usize = 4;
 
 /// Which message a fragment belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+pub(super) struct Key {
     path: Path,
     cookies: [[u8; 8]; 2],
     id: u16,
 }
 
 impl Key {
+    pub(super) const fn new(path: Path, cookies: [[u8; 8]; 2], id: u16) -> Self {
+        Self { path, cookies, id }
+    }
+
     /// All messages of the same SA.
     fn siblings(self) -> std::ops::RangeInclusive<Self> {
         Self { id: 0, ..self }..=Self {
@@ -61,6 +65,12 @@ impl Fragments {
         self.messages.retain(|_, m| m.until > now);
     }
 
+    /// How many messages are incomplete.
+    #[cfg(fuzzing)]
+    pub(super) fn messages(&self) -> usize {
+        self.messages.len()
+    }
+
     /// The oldest has waited longest for a part that is probably lost: of the same SA, or of all.
     fn make_room(&mut self, key: Key, limit: usize) {
         let own = self.messages.range(key.siblings());
@@ -78,7 +88,7 @@ impl Fragments {
     }
 
     /// Adds a part; the message if it is complete now.
-    fn add(
+    pub(super) fn add(
         &mut self,
         now: Instant,
         key: Key,
@@ -141,11 +151,9 @@ impl Endpoint {
         let Some(([id0, id1, number, flags], data)) = content.split_first_chunk::<4>() else {
             return Err(Error::Malformed("isakmp_fragment"));
         };
-        let key = Key {
-            path: incoming.path,
-            cookies: [header.initiator_cookie, header.responder_cookie],
-            id: u16::from_be_bytes([*id0, *id1]),
-        };
+        let cookies = [header.initiator_cookie, header.responder_cookie];
+        let id = u16::from_be_bytes([*id0, *id1]);
+        let key = Key::new(incoming.path, cookies, id);
         let limit = self.config.limits.fragmented_messages;
         self.fragments
             .add(now, key, *number, flags & LAST != 0, data, limit)

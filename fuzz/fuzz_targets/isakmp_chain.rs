@@ -1,0 +1,4 @@
+//! Header and payload chain.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| isakmp::fuzzing::chain(data));

@@ -1,0 +1,4 @@
+//! Delete payloads.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| isakmp::fuzzing::delete(data));

@@ -1,0 +1,4 @@
+//! Notification payloads.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| isakmp::fuzzing::notify(data));
