@@ -1,4 +1,5 @@
 use crate::error::ConfigError;
+use crate::habits::Habits;
 use crate::policy::Policy;
 use crate::secret::PresharedKey;
 use crate::suite::{ChildProposal, Group, Phase1Proposal};
@@ -192,8 +193,8 @@ pub struct Config {
     pub nat_d_mirror: bool,
     /// Which vendor IDs are sent.
     pub vendor_ids: VendorIds,
-    /// Vendor IDs that an initiator sends besides, such as those of a client to be imitated.
-    pub more_vendor_ids: Vec<Vec<u8>>,
+    /// How an initiator behaves where the standards leave it free.
+    pub habits: Habits,
     /// Whether the peer is told when an SA ends.
     pub send_deletes: bool,
     /// Whether we ask silent peers; questions are always answered.
@@ -226,7 +227,7 @@ impl Default for Config {
             dialects: Dialect::ALL.to_vec(),
             nat_d_mirror: false,
             vendor_ids: VendorIds::default(),
-            more_vendor_ids: Vec::new(),
+            habits: Habits::default(),
             send_deletes: true,
             dpd: Some(Dpd::default()),
             fragment_size: Some(1200),

@@ -1,6 +1,7 @@
 //! Reading, choosing and writing proposals of both phases.
 
 use crate::config::Mode;
+use crate::habits::Style;
 use crate::policy::{Lifetime, Policy};
 use crate::suite::{
     AesKeySize, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash, Phase1Suite,
@@ -208,23 +209,84 @@ fn list<T: std::fmt::Display>(known: impl Iterator<Item = T>, total: usize) -> S
     out
 }
 
-/// The SA payload that offers `suites` for phase 1.
-pub(crate) fn offer_phase1(suites: &[Phase1Suite], seconds: u32) -> Vec<u8> {
-    let transforms = suites.iter().enumerate().map(|(index, suite)| {
-        let mut a = Vec::new();
-        tv(&mut a, phase1::ENCRYPTION, suite.cipher.id());
-        if let Cipher::AesCbc(size) = suite.cipher {
-            tv(&mut a, phase1::KEY_LENGTH, size.bits());
+impl Style {
+    const fn order(self) -> &'static [u16] {
+        use phase1::{ENCRYPTION, GROUP, HASH, KEY_LENGTH, LIFE_DURATION, LIFE_TYPE};
+        const PSK: u16 = phase1::AUTHENTICATION;
+        match self {
+            Self::Windows | Self::StrongSwan => &[
+                ENCRYPTION,
+                KEY_LENGTH,
+                HASH,
+                GROUP,
+                PSK,
+                LIFE_TYPE,
+                LIFE_DURATION,
+            ],
+            Self::Racoon => &[
+                LIFE_TYPE,
+                LIFE_DURATION,
+                ENCRYPTION,
+                KEY_LENGTH,
+                PSK,
+                HASH,
+                GROUP,
+            ],
+            Self::Pluto => &[
+                LIFE_TYPE,
+                LIFE_DURATION,
+                ENCRYPTION,
+                HASH,
+                PSK,
+                GROUP,
+                KEY_LENGTH,
+            ],
         }
-        tv(&mut a, phase1::HASH, suite.hash.id());
-        tv(&mut a, phase1::GROUP, suite.group.id());
-        tv(&mut a, phase1::AUTHENTICATION, PRE_SHARED_KEY);
-        tv(&mut a, phase1::LIFE_TYPE, LIFE_SECONDS);
-        tlv(&mut a, phase1::LIFE_DURATION, seconds);
-        transform(index + 1, KEY_IKE, &a)
+    }
+
+    /// The numbers of the proposal and of its first transform.
+    const fn first_numbers(self) -> (u8, usize) {
+        match self {
+            Self::Windows | Self::Racoon => (1, 1),
+            Self::StrongSwan => (0, 1),
+            Self::Pluto => (0, 0),
+        }
+    }
+
+    fn attributes(self, suite: &Phase1Suite, seconds: u32) -> Vec<u8> {
+        let mut a = Vec::new();
+        for &kind in self.order() {
+            let value = match (kind, suite.cipher) {
+                (phase1::ENCRYPTION, cipher) => cipher.id(),
+                (phase1::KEY_LENGTH, Cipher::AesCbc(size)) => size.bits(),
+                (phase1::KEY_LENGTH, _) => continue,
+                (phase1::HASH, _) => suite.hash.id(),
+                (phase1::GROUP, _) => suite.group.id(),
+                (phase1::AUTHENTICATION, _) => PRE_SHARED_KEY,
+                (phase1::LIFE_TYPE, _) => LIFE_SECONDS,
+                _ => match u16::try_from(seconds) {
+                    Ok(short) if self != Self::Windows => short,
+                    _ => {
+                        tlv(&mut a, kind, seconds);
+                        continue;
+                    }
+                },
+            };
+            tv(&mut a, kind, value);
+        }
+        a
+    }
+}
+
+/// The SA payload that offers `suites` for phase 1.
+pub(crate) fn offer_phase1(suites: &[Phase1Suite], seconds: u32, style: Style) -> Vec<u8> {
+    let (number, first) = style.first_numbers();
+    let transforms = suites.iter().enumerate().map(|(index, suite)| {
+        let attributes = style.attributes(suite, seconds);
+        transform(first + index, KEY_IKE, &attributes)
     });
     sa_payload(&[ProposalOut {
-        number: 1,
+        number,
         protocol: PROTO_ISAKMP,
         spi: Vec::new(),
         transforms: transforms.collect(),

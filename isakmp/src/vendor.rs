@@ -126,6 +126,9 @@ impl Capabilities {
         if config.vendor_ids == VendorIds::None {
             return Vec::new();
         }
+        if let Some(all) = &config.habits.vendor_ids {
+            return all.clone();
+        }
         // A list of one's own is announced as it is, in its order.
         let own = config.dialects != Dialect::ALL;
         let dialects = if own {
@@ -138,7 +141,6 @@ impl Capabilities {
         if config.fragment_size.is_some() {
             out.push(fragmentation());
         }
-        out.extend(config.more_vendor_ids.iter().cloned());
         out
     }
 }

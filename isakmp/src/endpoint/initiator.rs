@@ -42,7 +42,11 @@ impl Endpoint {
             .first()
             .ok_or(Error::Refused("isakmp_no_proposals"))?;
         let seconds = self.config.policy.phase1_lifetime.as_secs();
-        let sa_body = select::offer_phase1(&suites, u32::try_from(seconds).unwrap_or(u32::MAX));
+        let sa_body = select::offer_phase1(
+            &suites,
+            u32::try_from(seconds).unwrap_or(u32::MAX),
+            self.config.habits.style,
+        );
         let mut chain = Chain::default().with(payload::SA, sa_body.clone());
         for body in Capabilities::announce(&self.config) {
             chain.push(payload::VENDOR_ID, body);
@@ -209,7 +213,7 @@ impl Endpoint {
         let mut chain = Chain::default()
             .with(payload::IDENTIFICATION, id)
             .with(payload::HASH, hash.as_bytes());
-        if sa.replaces.is_none() {
+        if sa.replaces.is_none() && self.config.habits.initial_contact {
             let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
             chain.push(
                 payload::NOTIFICATION,

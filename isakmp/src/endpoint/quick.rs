@@ -323,6 +323,15 @@ impl Endpoint {
         }
     }
 
+    /// The message ID of a quick mode of ours.
+    pub(super) fn quick_message_id(&mut self, sa: &mut Sa) -> u32 {
+        if !self.config.habits.counted_message_ids {
+            return self.new_message_id(sa);
+        }
+        sa.counted = sa.counted.wrapping_add(1).max(1);
+        sa.counted
+    }
+
     /// Message IDs are random and not in use.
     pub(super) fn new_message_id(&mut self, sa: &Sa) -> u32 {
         loop {

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 impl Endpoint {
     pub(super) fn start_quick(&mut self, now: Instant, sa: &mut Sa, wanted: Wanted) {
-        let id = self.new_message_id(sa);
+        let id = self.quick_message_id(sa);
         let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
         let group = wanted.request.pfs;
         let mut quick = Box::new(Quick {

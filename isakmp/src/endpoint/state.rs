@@ -126,6 +126,8 @@ pub(super) struct Sa {
     /// Message IDs of quick modes that the peer has started: none may come again.
     pub(super) used_ids: BTreeSet<u32>,
     pub(super) wanted: VecDeque<Wanted>,
+    /// The last message ID, if they are counted.
+    pub(super) counted: u32,
     pub(super) dpd: Option<DpdState>,
     /// The highest sequence number of the peer's questions.
     pub(super) peer_sequence: Option<u32>,
@@ -177,6 +179,7 @@ impl Sa {
             quicks: BTreeMap::new(),
             used_ids: BTreeSet::new(),
             wanted: VecDeque::new(),
+            counted: 0,
             dpd: None,
             peer_sequence: None,
             keepalive: None,

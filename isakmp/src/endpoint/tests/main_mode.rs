@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn cve_2014_2143_a_spoofed_first_message_leaves_the_live_sa_alone() {
     let mut pair = Pair::new(1);
-    let body = crate::select::offer_phase1(&["aes128-sha1-ecp256".parse().unwrap()], 3600);
+    let body = crate::select::offer_phase1(
+        &["aes128-sha1-ecp256".parse().unwrap()],
+        3600,
+        crate::Style::Windows,
+    );
     let chain = Chain::default().with(payload::SA, body);
     let header = Header {
         initiator_cookie: [7; 8],
@@ -47,7 +51,10 @@ fn cve_2004_0164_initial_contact_in_message_1_is_ignored() {
 
 fn first(suites: &[&str]) -> Chain {
     let suites: Vec<_> = suites.iter().map(|s| s.parse().unwrap()).collect();
-    Chain::default().with(payload::SA, crate::select::offer_phase1(&suites, 3600))
+    Chain::default().with(
+        payload::SA,
+        crate::select::offer_phase1(&suites, 3600, crate::Style::Windows),
+    )
 }
 
 /// A main mode message in the clear.
