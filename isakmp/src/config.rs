@@ -110,7 +110,7 @@ impl Default for Dpd {
 pub struct Limits {
     /// ISAKMP SAs that are not authenticated yet.
     pub half_open: usize,
-    /// The same, from one address: many clients may share a NAT.
+    /// The same, from one address, or one /64 with IPv6: many clients may share a NAT.
     pub half_open_per_source: usize,
     /// From this number of half-open SAs on, a first message creates no state.
     pub stateless_from: usize,
@@ -124,7 +124,7 @@ pub struct Limits {
     pub quick_modes_per_sa: usize,
     /// Messages being put together from fragments.
     pub fragmented_messages: usize,
-    /// Events that wait for the owner.
+    /// Events that wait for the owner, and as many datagrams.
     pub events: usize,
 }
 

@@ -55,6 +55,10 @@ struct Slot {
     used: u64,
 }
 
+const fn low_byte(epoch: u64) -> u8 {
+    epoch.to_be_bytes()[7]
+}
+
 /// The table.
 pub(super) struct Crumbs {
     key: Secret,
@@ -74,16 +78,16 @@ impl Crumbs {
         }
     }
 
-    fn epoch(&mut self, now: Instant) -> u8 {
+    fn epoch(&mut self, now: Instant) -> u64 {
         let start = *self.start.get_or_insert(now);
-        let epoch = now.saturating_duration_since(start).as_secs() / EPOCH;
-        u8::try_from(epoch % 256).unwrap_or(0)
+        now.saturating_duration_since(start).as_secs() / EPOCH
     }
 
-    fn mac(&self, incoming: &Incoming<'_>, index: u8, epoch: u8, digest: &[u8]) -> [u8; 8] {
+    fn mac(&self, incoming: &Incoming<'_>, index: u8, epoch: u64, digest: &[u8]) -> [u8; 8] {
         let address = format!("{:?}", incoming.path);
         let parts = [
-            &[index, epoch][..],
+            &[index][..],
+            &epoch.to_be_bytes(),
             &incoming.header.initiator_cookie,
             digest,
             address.as_bytes(),
@@ -92,7 +96,7 @@ impl Crumbs {
         let mut cookie = [0; 8];
         cookie.copy_from_slice(mac.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
         cookie[0] = index;
-        cookie[1] = epoch;
+        cookie[1] = low_byte(epoch);
         // Zero means that there is no cookie.
         cookie[7] |= 1;
         cookie
@@ -142,9 +146,12 @@ impl Crumbs {
     fn known(&mut self, now: Instant, incoming: &Incoming<'_>) -> Option<usize> {
         let cookie = incoming.header.responder_cookie;
         let [index, epoch, ..] = cookie;
-        if self.epoch(now).wrapping_sub(epoch) > 1 {
-            return None;
-        }
+        // The cookie has the last byte of its epoch: this one's, or that of the one before.
+        let current = self.epoch(now);
+        let mut recent = [Some(current), current.checked_sub(1)]
+            .into_iter()
+            .flatten();
+        let epoch = recent.find(|e| low_byte(*e) == epoch)?;
         let slot = self.slots.get(usize::from(index))?.as_ref()?;
         let mac = self.mac(incoming, index, epoch, &slot.digest);
         equal(&mac, &cookie).then_some(index.into())

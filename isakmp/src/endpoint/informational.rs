@@ -30,7 +30,10 @@ impl Endpoint {
         let iv = keys.iv(incoming.header.message_id);
         let mut plain = Vec::new();
         let (message, _) = Self::open_phase2(keys, incoming, &iv, &[], &mut plain)?;
-        self.alive(now, sa);
+        if message.all(payload::NOTIFICATION).any(once) {
+            self.use_id(sa, incoming.header.message_id)?;
+            self.alive(now, sa);
+        }
         for part in message.iter() {
             match part.kind {
                 payload::NOTIFICATION => {
@@ -66,7 +69,7 @@ impl Endpoint {
     fn handle_notify(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>, path: Path) {
         match notify.kind {
             Notify::R_U_THERE if sa.is_spi(notify.spi) => {
-                self.follow(sa, notify.data, path);
+                self.follow(now, sa, notify.data, path);
                 let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
                 self.notify(sa, Notify::R_U_THERE_ACK, PROTO_ISAKMP, &spi, notify.data);
             }
@@ -141,12 +144,13 @@ impl Endpoint {
 
     /// A question with a sequence number above all before it shows where the peer is; an old one
     /// may have been sent again by anybody.
-    fn follow(&mut self, sa: &mut Sa, sequence: &[u8], path: Path) {
+    fn follow(&mut self, now: Instant, sa: &mut Sa, sequence: &[u8], path: Path) {
         let Ok(sequence) = <[u8; 4]>::try_from(sequence).map(u32::from_be_bytes) else {
             return;
         };
         if sa.peer_sequence.is_none_or(|highest| sequence > highest) {
             sa.peer_sequence = Some(sequence);
+            self.alive(now, sa);
             self.move_sa(sa, path);
             for quick in sa.quicks.values_mut() {
                 quick.path = path;
@@ -235,6 +239,13 @@ impl Endpoint {
         self.notify(sa, Notify::R_U_THERE, PROTO_ISAKMP, &spi, &sequence);
         true
     }
+}
+
+/// Whether a notification must not be taken twice: anybody can send a recorded one again. Dead
+/// peer detection has sequence numbers of its own, and what a delete names is gone after the first.
+fn once(body: &[u8]) -> bool {
+    let dpd = [Notify::R_U_THERE, Notify::R_U_THERE_ACK];
+    Notify::parse(body).is_ok_and(|notify| !dpd.contains(&notify.kind))
 }
 
 impl Sa {

@@ -10,6 +10,7 @@ mod informational;
 mod initiator;
 mod main_mode;
 mod places;
+mod psks;
 mod quick;
 mod quick_initiator;
 mod quick_responder;
@@ -29,6 +30,7 @@ use crate::suite::{Group, Hash};
 use crumbs::Crumbs;
 use fragment::Fragments;
 use places::Places;
+use psks::Psks;
 use rand_core::CryptoRng;
 use state::{Child, QuickState, Sa, State, Wanted};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -41,12 +43,13 @@ use std::time::{Duration, Instant};
 /// It does no I/O and reads no clock: give it datagrams and the time, take transmits and events.
 pub struct Endpoint {
     config: Arc<Config>,
+    psks: Psks,
     rng: Box<dyn CryptoRng + Send>,
     sas: BTreeMap<SaId, Box<Sa>>,
     by_cookies: HashMap<Cookies, SaId>,
     /// First messages: of peers that do not know our cookie yet, and of ours.
     by_first: HashMap<(SocketAddr, [u8; 8]), SaId>,
-    /// Unauthenticated SAs as responder, by source address.
+    /// Unauthenticated SAs as responder, by source.
     half_open: HashMap<IpAddr, usize>,
     half_open_total: usize,
     children: BTreeMap<ChildId, Box<Child>>,
@@ -107,6 +110,7 @@ impl Endpoint {
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
         Ok(Self {
+            psks: Psks::new(&config.psks),
             config,
             rng,
             sas: BTreeMap::new(),
@@ -133,6 +137,7 @@ impl Endpoint {
     /// What is wrong with the configuration; the old one stays.
     pub fn set_config(&mut self, _now: Instant, config: Arc<Config>) -> Result<(), ConfigError> {
         config.check()?;
+        self.psks = Psks::new(&config.psks);
         self.config = config;
         Ok(())
     }
@@ -393,6 +398,7 @@ impl Endpoint {
 
     fn no_longer_half_open(&mut self, source: IpAddr) {
         self.half_open_total = self.half_open_total.saturating_sub(1);
+        let source = source_of(source);
         if let Some(count) = self.half_open.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
@@ -419,10 +425,14 @@ impl Endpoint {
         } else {
             &[]
         };
-        self.transmits.push_back(Transmit {
-            path,
-            payload: [marker, message].concat(),
-        });
+        self.transmit(path, [marker, message].concat());
+    }
+
+    /// An owner that takes nothing loses datagrams, as a network does.
+    fn transmit(&mut self, path: Path, payload: Vec<u8>) {
+        if self.transmits.len() < self.config.limits.events {
+            self.transmits.push_back(Transmit { path, payload });
+        }
     }
 
     /// Has a computation done; `computed` follows, at once or later.
@@ -503,6 +513,17 @@ impl Endpoint {
             old,
             new: path,
         });
+    }
+}
+
+/// What counts as one source: an address, or with IPv6 what a customer usually gets, a /64.
+fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
     }
 }
 

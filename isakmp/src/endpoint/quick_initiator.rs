@@ -48,6 +48,8 @@ impl Endpoint {
             self.compute(now, sa, Purpose::Quick(id), work);
         } else if self.send_quick_1(now, sa, id, &mut quick).is_ok() {
             sa.quicks.insert(id, quick);
+        } else {
+            self.inbound_spis.remove(&quick.inbound_spi);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::wire::{
 };
 use std::time::Instant;
 
-/// Quick modes that one ISAKMP SA takes in its life, each with a message ID of its own.
+/// Exchanges of a peer that one ISAKMP SA takes in its life, each with a message ID of its own.
 const MAX_USED_IDS: usize = 16_384;
 
 impl Endpoint {
@@ -30,16 +30,10 @@ impl Endpoint {
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let mut plain = Vec::new();
         let (message, iv) = Self::open_phase2(keys, incoming, &keys.iv(id), &[], &mut plain)?;
-        if sa.used_ids.contains(&id) {
-            return Err(Error::Unexpected("isakmp_message_id_replayed"));
-        }
-        if sa.used_ids.len() >= MAX_USED_IDS {
-            return Err(Error::Limit("isakmp_quick_modes_in_all_limit"));
-        }
+        self.use_id(sa, id)?;
         if sa.quicks.len() >= self.config.limits.quick_modes_per_sa && !self.forget_quick(sa) {
             return Err(Error::Limit("isakmp_quick_mode_limit"));
         }
-        sa.used_ids.insert(id);
         let sa_body = message
             .only(payload::SA)
             .ok_or(Error::Unexpected("isakmp_no_sa"))?;
@@ -137,6 +131,18 @@ impl Endpoint {
         sa.quicks.insert(id, Box::new(quick));
         self.compute_child(now, sa, id);
         Ok(())
+    }
+
+    /// A message ID begins one exchange in the life of an SA, and no other.
+    pub(super) fn use_id(&self, sa: &mut Sa, id: u32) -> Result<(), Error> {
+        if sa.used_ids.len() >= MAX_USED_IDS {
+            return Err(Error::Limit("isakmp_message_ids_limit"));
+        }
+        if sa.used_ids.insert(id) {
+            Ok(())
+        } else {
+            Err(Error::Unexpected("isakmp_message_id_replayed"))
+        }
     }
 
     /// The two ends: ours, the peer's.

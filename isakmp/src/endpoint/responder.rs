@@ -4,8 +4,8 @@ use super::crumbs::Opening;
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
 use super::state::{Answered, Sa, State};
-use super::{Endpoint, digest};
-use crate::config::{Path, PeerMatch};
+use super::{Endpoint, digest, source_of};
+use crate::config::Path;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role, SaId};
 use crate::job::{Derived, JobResult, Purpose, Work};
@@ -104,7 +104,7 @@ impl Endpoint {
         }
         let offer = SaPayload::parse(sa_body)?;
         let source = incoming.path.remote.ip();
-        if PeerMatch::best(&self.config.psks, source).is_none() {
+        if self.psks.of(source).is_none() {
             self.refuse_first(
                 incoming,
                 RefusedReason::NoPresharedKey,
@@ -139,7 +139,7 @@ impl Endpoint {
     ) -> Result<Box<Sa>, Error> {
         let source = path.remote.ip();
         self.check_half_open(source)?;
-        let psk = PeerMatch::best(&self.config.psks, source).cloned();
+        let psk = self.psks.of(source).cloned();
         let psk = psk.ok_or(Error::Refused("no_preshared_key"))?;
         let id = SaId(self.next_serial());
         let mut sa = Box::new(Sa::new(
@@ -155,7 +155,7 @@ impl Endpoint {
         sa.handshake().sa_body.clone_from(&opening.sa_body);
         sa.adopt(&opening.capabilities);
         self.half_open_total += 1;
-        *self.half_open.entry(source).or_default() += 1;
+        *self.half_open.entry(source_of(source)).or_default() += 1;
         self.by_cookies.insert(cookies, id);
         Ok(sa)
     }
@@ -165,7 +165,7 @@ impl Endpoint {
         if self.half_open_total >= limits.half_open || self.sas.len() >= limits.sas {
             return Err(Error::Limit("isakmp_half_open_limit"));
         }
-        let here = self.half_open.get(&source).copied().unwrap_or(0);
+        let here = self.half_open.get(&source_of(source)).copied().unwrap_or(0);
         if here >= limits.half_open_per_source {
             return Err(Error::Limit("isakmp_half_open_per_source_limit"));
         }

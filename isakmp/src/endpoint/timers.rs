@@ -85,10 +85,7 @@ impl Endpoint {
             return;
         }
         if sa.keepalive.as_mut().is_some_and(|k| k.handle_timeout(now)) {
-            self.transmits.push_back(crate::config::Transmit {
-                path: sa.path,
-                payload: natt::KEEPALIVE.to_vec(),
-            });
+            self.transmit(sa.path, natt::KEEPALIVE.to_vec());
         }
         let due: Vec<u32> = sa
             .quicks

@@ -172,3 +172,57 @@ fn an_endless_list_of_proposals_is_not_kept() {
     assert!(body.len() > 8192);
     refused_silently(&message(2, &[(kind, body)]), "too long");
 }
+
+/// Who has a /64 has more addresses than there are SAs.
+#[test]
+fn addresses_of_one_ipv6_network_are_one_source() {
+    let mut server = server_with(|c| c.limits.half_open_per_source = 10);
+    let mut first = message(2, &[sa(&attributes(5, 2, &[]))]);
+    for index in 1..=300_u16 {
+        first[6..8].copy_from_slice(&index.to_be_bytes());
+        let here = Path {
+            local: "[2001:db8::1]:500".parse().unwrap(),
+            remote: ([0x2001, 0xdb8, 1, 1, index, 0, 0, index], 500).into(),
+        };
+        let _ = server.handle_datagram(now(), here, &mut first);
+    }
+    assert_eq!(server.half_open_count(), 10);
+    server.handle_timeout(now() + Duration::from_secs(31));
+    assert_eq!(server.half_open_count(), 0);
+}
+
+/// Epochs are counted in a byte of the cookie, which comes round after two hours.
+#[test]
+fn a_cookie_is_no_good_when_its_epoch_byte_comes_round() {
+    let start = now();
+    for (late, good) in [
+        (0, true),
+        (31, true),
+        (64, false),
+        (256 * 32, false),
+        (256 * 32 + 16, false),
+    ] {
+        let mut server = server_with(|c| c.limits.stateless_from = 0);
+        let mut first = message(2, &[sa(&attributes(5, 2, &[]))]);
+        server.handle_datagram(start, path(), &mut first).unwrap();
+        let third = message(2, &[(4, vec![5; 128]), (10, vec![6; 16])]);
+        let mut third = with_cookies(third, &answer(&mut server));
+        let then = start + Duration::from_secs(late);
+        assert_eq!(
+            server.handle_datagram(then, path(), &mut third).is_ok(),
+            good,
+            "{late}"
+        );
+    }
+}
+
+#[test]
+fn an_owner_that_takes_nothing_does_not_fill_memory() {
+    let mut server = server_with(|c| c.limits.events = 16);
+    let mut first = message(2, &[sa(&attributes(5, 2, &[]))]);
+    for index in 1..=100_u32 {
+        first[4..8].copy_from_slice(&index.to_be_bytes());
+        let _ = server.handle_datagram(now(), from(index), &mut first);
+    }
+    assert_eq!(std::iter::from_fn(|| server.poll_transmit()).count(), 16);
+}

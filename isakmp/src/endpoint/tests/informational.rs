@@ -169,3 +169,69 @@ fn dpd_question_from_elsewhere_moves_the_peer_only_if_it_is_new() {
     assert_eq!(ask(10, 503), 502, "an old one was sent again");
     assert_eq!(ask(11, 504), 502);
 }
+
+impl Pair {
+    fn notify_with_id(&mut self, id: u32, kind: u16, spi: &[u8], data: &[u8]) -> Result<(), Error> {
+        let body = notify_payload(&Notify {
+            protocol: 1,
+            kind,
+            spi,
+            data,
+        });
+        let chain = Chain::default().with(payload::NOTIFICATION, body);
+        self.protected(ExchangeType::Informational, id, chain)
+    }
+}
+
+/// Who has recorded an INITIAL-CONTACT could end all later SAs of its sender with it.
+#[test]
+fn a_recorded_initial_contact_does_nothing_when_it_comes_again() {
+    let mut pair = Pair::new(1);
+    let cookies = pair.cookies();
+    let contact = Notify::INITIAL_CONTACT;
+    pair.notify_with_id(5, contact, &cookies, &[]).unwrap();
+    let first = pair.server.sas.keys().next().copied().unwrap();
+    // The same peer has another SA by now.
+    let mut peer = Peer::new(PresharedKey::new(PSK));
+    peer.proposals = vec!["aes128-sha1-ecp256".parse().unwrap()];
+    pair.client.config = Arc::new(Config {
+        habits: crate::Habits {
+            initial_contact: false,
+            ..crate::Habits::default()
+        },
+        ..(*pair.client.config).clone()
+    });
+    pair.client.connect(pair.now, Pair::path(), peer).unwrap();
+    pair.run();
+    assert_eq!(pair.alive(), (2, 2));
+    assert_eq!(pair.client.sas.keys().next(), Some(&first));
+    let error = pair.notify_with_id(5, contact, &cookies, &[]).unwrap_err();
+    assert_eq!(error.reason(), "isakmp_message_id_replayed");
+    assert_eq!(pair.alive(), (2, 2));
+}
+
+/// A recorded question or answer is no sign of life.
+#[test]
+fn recorded_dead_peer_detection_does_not_keep_a_dead_peer_alive() {
+    let mut pair = Pair::new(1);
+    let cookies = pair.cookies();
+    let due = |pair: &Pair| {
+        let sa = pair.server.sas.values().next().unwrap();
+        sa.dpd.as_ref().unwrap().due
+    };
+    let ask = |pair: &mut Pair, sequence: u32| {
+        let data = sequence.to_be_bytes();
+        pair.notify_with_id(sequence, Notify::R_U_THERE, &cookies, &data)
+            .unwrap();
+        while pair.server.poll_transmit().is_some() {}
+    };
+    ask(&mut pair, 7);
+    let before = due(&pair);
+    pair.now += Duration::from_secs(3);
+    ask(&mut pair, 7);
+    ask(&mut pair, 6);
+    let _ = pair.notify_with_id(9, Notify::R_U_THERE_ACK, &cookies, &[0, 0, 0, 1]);
+    assert_eq!(due(&pair), before);
+    ask(&mut pair, 8);
+    assert_eq!(due(&pair), before + Duration::from_secs(3));
+}
