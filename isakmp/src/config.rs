@@ -124,6 +124,9 @@ pub struct Limits {
     pub quick_modes_per_sa: usize,
     /// Messages being put together from fragments.
     pub fragmented_messages: usize,
+    /// Refusals of first messages that are reported within ten seconds: anybody can cause them. The
+    /// others are only counted.
+    pub refusals: u32,
     /// Events that wait for the owner, and as many datagrams.
     pub events: usize,
 }
@@ -139,6 +142,7 @@ impl Default for Limits {
             children_per_sa: 32,
             quick_modes_per_sa: 32,
             fragmented_messages: 64,
+            refusals: 100,
             events: 65_536,
         }
     }

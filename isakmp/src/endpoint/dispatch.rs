@@ -93,7 +93,9 @@ impl Endpoint {
                 });
             }
             ExchangeType::Aggressive => {
-                self.refuse_aggressive(incoming.path);
+                if self.may_report(now) {
+                    self.refuse_aggressive(incoming.path);
+                }
                 return Err(Error::ExchangeType(4));
             }
             ExchangeType::Other(other) => return Err(Error::ExchangeType(other)),

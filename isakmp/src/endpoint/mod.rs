@@ -60,6 +60,8 @@ pub struct Endpoint {
     deadlines: BTreeSet<(Instant, Owner)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    /// Since when refusals are counted, and how many there were.
+    refusals: Option<(Instant, u32)>,
     serial: u64,
     stats: Stats,
 }
@@ -84,6 +86,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Messages that we repeated.
     pub retransmits: u64,
+    /// First messages refused.
+    pub refused: u64,
     /// Events lost because the owner did not take them.
     pub events_lost: u64,
 }
@@ -126,6 +130,7 @@ impl Endpoint {
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            refusals: None,
             serial: 0,
             stats: Stats::default(),
         })
@@ -326,6 +331,16 @@ impl Endpoint {
         } else {
             self.stats.events_lost += 1;
         }
+    }
+
+    /// Counts a refusal that anybody can cause; whether it should be reported.
+    fn may_report(&mut self, now: Instant) -> bool {
+        self.stats.refused += 1;
+        let fresh =
+            |(since, _): &(Instant, u32)| now.saturating_duration_since(*since) < REFUSALS_WITHIN;
+        let (since, count) = self.refusals.filter(fresh).unwrap_or((now, 0));
+        self.refusals = Some((since, count.saturating_add(1)));
+        count < self.config.limits.refusals
     }
 
     fn refused(
@@ -531,6 +546,9 @@ fn source_of(address: IpAddr) -> IpAddr {
 fn digest(message: &[u8]) -> Vec<u8> {
     crypto::hash(Hash::Sha1, &[message])
 }
+
+/// For [`Limits::refusals`](crate::Limits::refusals).
+const REFUSALS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Phase 1 proposals of an initiator without a list of its own: few, as some responders choke on
 /// many.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::event::{RefusedReason, Role, SaId};
 use crate::job::{Derived, JobResult, Purpose, Work};
 use crate::keys::Cookies;
+use crate::policy::Policy;
 use crate::select;
 use crate::vendor::Capabilities;
 use crate::wire::{
@@ -29,7 +30,7 @@ impl Endpoint {
         now: Instant,
         incoming: &Incoming<'_>,
     ) -> Result<(), Error> {
-        let opening = self.read_opening(incoming)?;
+        let opening = self.read_opening(now, incoming)?;
         let stateless = self.half_open_total >= self.config.limits.stateless_from;
         let cookies = Cookies {
             initiator: incoming.header.initiator_cookie,
@@ -88,7 +89,7 @@ impl Endpoint {
     }
 
     /// Reads a first message and chooses; says no if there is nothing to choose.
-    fn read_opening(&mut self, incoming: &Incoming<'_>) -> Result<Opening, Error> {
+    fn read_opening(&mut self, now: Instant, incoming: &Incoming<'_>) -> Result<Opening, Error> {
         if incoming.header.flags.encrypted() {
             return Err(Error::Unexpected("isakmp_encryption_flag"));
         }
@@ -105,18 +106,17 @@ impl Endpoint {
         let offer = SaPayload::parse(sa_body)?;
         let source = incoming.path.remote.ip();
         if self.psks.of(source).is_none() {
-            self.refuse_first(
-                incoming,
-                RefusedReason::NoPresharedKey,
-                String::new(),
-                format!("no pre-shared key is configured for {source}"),
-            );
+            self.refuse_first(now, incoming, RefusedReason::NoPresharedKey, |_| {
+                let hint = format!("no pre-shared key is configured for {source}");
+                (String::new(), hint)
+            });
             return Err(Error::Refused("no_preshared_key"));
         }
         let offers = select::phase1_offers(&offer);
         let Some(chosen) = select::choose_phase1(&offers, &self.config.policy.phase1) else {
-            let (text, hint) = select::explain_phase1(&offer, &self.config.policy);
-            self.refuse_first(incoming, RefusedReason::NoProposalChosen, text, hint);
+            self.refuse_first(now, incoming, RefusedReason::NoProposalChosen, |policy| {
+                select::explain_phase1(&offer, policy)
+            });
             return Err(Error::Refused("no_proposal_chosen"));
         };
         let own = self.config.policy.phase1_lifetime.as_secs();
@@ -172,15 +172,18 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Says no to a first message; keeps nothing.
+    /// Says no to a first message; keeps nothing. `explain` gives offer and hint.
     fn refuse_first(
         &mut self,
+        now: Instant,
         incoming: &Incoming<'_>,
         reason: RefusedReason,
-        offer: String,
-        hint: String,
+        explain: impl FnOnce(&Policy) -> (String, String),
     ) {
-        self.refused(incoming.path, None, reason, offer, hint);
+        if self.may_report(now) {
+            let (offer, hint) = explain(&self.config.policy);
+            self.refused(incoming.path, None, reason, offer, hint);
+        }
         let spi = incoming.header.initiator_cookie;
         let notify = Notify {
             protocol: PROTO_ISAKMP,

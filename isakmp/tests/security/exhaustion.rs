@@ -226,3 +226,28 @@ fn an_owner_that_takes_nothing_does_not_fill_memory() {
     }
     assert_eq!(std::iter::from_fn(|| server.poll_transmit()).count(), 16);
 }
+
+/// A flood of refusals fills neither the owner's log nor its time.
+#[test]
+fn refusals_that_anybody_can_cause_are_reported_a_number_of_times() {
+    let mut server = server_with(|c| c.limits.refusals = 5);
+    let start = now();
+    let nothing = message(2, &[sa(&attributes(99, 2, &[]))]);
+    let mut aggressive = message(4, &[sa(&attributes(5, 2, &[]))]);
+    for (late, reported) in [(0, 5), (5, 0), (11, 5)] {
+        let then = start + Duration::from_secs(late);
+        for index in 0..50 {
+            let mut bad = nothing.clone();
+            let bad = if index % 2 == 0 {
+                &mut bad
+            } else {
+                &mut aggressive
+            };
+            assert!(server.handle_datagram(then, from(index), bad).is_err());
+            let _ = server.poll_transmit();
+        }
+        let events = std::iter::from_fn(|| server.poll_event());
+        assert_eq!(events.count(), reported, "after {late} s");
+    }
+    assert_eq!(server.stats().refused, 150);
+}
