@@ -17,6 +17,8 @@
 //! | CVE-2008-3651, CVE-2008-3652, CVE-2009-1632 | `cve_2008_3652_half_open_sas_expire` |
 //! | CVE-2016-6381, CVE-2016-1287, CVE-2016-10396, CVE-2009-1574, CVE-2013-6076 | `fragments.rs` |
 //! | CVE-2022-40735 | `cve_2002_20001_...`: exponents are short by construction, see `vectors::groups` |
+//! | CVE-2009-0790 | `cve_2009_0790_...` with keys, `cve_2007_1841_...` in every state without |
+//! | CVE-2015-4000 | and a warning in the log for each SA |
 //! | draft-simpson-danger-isakmp | `draft_simpson_no_state_and_no_work_before_the_cookie_returns` |
 //! | CVE-2005-0039 | `cve_2024_3652_esp_without_encryption_or_integrity_is_skipped` |
 //! | CVE-2023-23009, -38710, CVE-2013-6467, CVE-2016-5391, -3071 | `cve_2023_23009_missing_payloads_of_quick_mode` |

@@ -23,6 +23,8 @@ struct Pair {
     client: Endpoint,
     server: Endpoint,
     events: Vec<Event>,
+    /// What the client has sent.
+    sent: Vec<Vec<u8>>,
 }
 
 fn swap(path: Path) -> Path {
@@ -49,6 +51,7 @@ impl Pair {
             client: endpoint(1),
             server: endpoint(2),
             events: Vec::new(),
+            sent: Vec::new(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Pair {
         loop {
             let mut idle = true;
             while let Some(mut t) = self.client.poll_transmit() {
+                self.sent.push(t.payload.clone());
                 let _ = self
                     .server
                     .handle_datagram(self.now, swap(t.path), &mut t.payload);

@@ -261,3 +261,55 @@ fn long_and_strange_lifetimes() {
     };
     assert_eq!(pending.selectors, [selector(2), selector(1)]);
 }
+
+/// Message 1 of a client behind a NAT: its payloads and the attributes of its first transform, as
+/// Windows sends them (HASH SA No ID ID NAT-OA NAT-OA; lifetimes in four bytes each).
+#[test]
+fn a_quick_mode_of_windows_behind_a_nat() {
+    use natt::Dialect;
+    for (dialect, nat_oa, mode) in [
+        (Dialect::Rfc3947, &[21, 21][..], 4),
+        (Dialect::Draft02Newline, &[131], 61_444),
+        (Dialect::Apple, &[], 4),
+        (Dialect::Draft04, &[16], 4),
+    ] {
+        let mut pair = Pair::idle();
+        let mut config = (*pair.client.config).clone();
+        config.dialects = vec![dialect];
+        config.policy.child_lifetime.kilobytes = Some(250_000);
+        pair.client.config = Arc::new(config);
+        let mut peer = Peer::new(PresharedKey::new(PSK));
+        peer.proposals = vec!["aes128-sha1-ecp256".parse().unwrap()];
+        peer.child_proposals = vec!["aes256-sha1".parse().unwrap()];
+        peer.force_encapsulation = true;
+        pair.client.connect(pair.now, Pair::path(), peer).unwrap();
+        pair.run();
+        assert_eq!(pair.alive(), (1, 1), "{dialect}");
+        let sent = pair.sent.iter().filter_map(|m| m.strip_prefix(&[0; 4]));
+        let message = sent.clone().find(|m| m[18] == 32).unwrap();
+        let (header, body) = Header::parse(message).unwrap();
+        let keys = pair.client.sas.values().next().unwrap();
+        let keys = keys.keys.as_ref().unwrap();
+        let (plain, _) = keys.decrypt(&keys.iv(header.message_id), body).unwrap();
+        let message = crate::wire::Message::parse(header.next_payload, &plain).unwrap();
+        let kinds: Vec<_> = message.iter().map(|p| p.kind).collect();
+        assert_eq!(kinds, [&[8, 1, 10, 5, 5][..], nat_oa].concat(), "{dialect}");
+        let address = |last| [1, 17, 6, 165, 192, 0, 2, last];
+        let ids: Vec<_> = message.all(payload::IDENTIFICATION).collect();
+        assert_eq!(ids, [address(1), address(2)], "17/1701 both");
+        let own = |last| [1, 0, 0, 0, 192, 0, 2, last];
+        for (kind, last) in nat_oa.iter().zip([1, 2]) {
+            assert!(message.all(*kind).any(|body| body == own(last)));
+        }
+        let sa = message.only(payload::SA).unwrap();
+        let mut attributes = Vec::new();
+        tv(&mut attributes, 1, 1);
+        tlv(&mut attributes, 2, 3600);
+        tv(&mut attributes, 1, 2);
+        tlv(&mut attributes, 2, 250_000);
+        tv(&mut attributes, 4, mode);
+        tv(&mut attributes, 6, 256);
+        tv(&mut attributes, 5, 2);
+        assert!(sa.ends_with(&attributes), "{dialect}");
+    }
+}
