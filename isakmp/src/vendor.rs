@@ -11,6 +11,8 @@ const FRAGMENTATION_LEN: usize = 20;
 const DPD: u128 = 0xafcad713_68a1f1c9_6b8696fc_77570100;
 const MICROSOFT: u128 = 0x1e2b5169_05991c7d_7c96fcbf_b587e461;
 const MICROSOFT_8: u128 = 0x01528bbb_c0069612_1849ab9a_1c5b2a51;
+/// `Vid-Initial-Contact`: Windows has no ISAKMP SA with us (any more).
+const INITIAL_CONTACT: u128 = 0x26244d38_eddb61b3_172a36e3_d0cfb819;
 const CISCO_UNITY: u128 = 0x12f5f28c_457168a9_702d9fe2_74cc0100;
 const DRAFT_00: u128 = 0x4485152d_18b6bbcd_0be8a846_9579ddcc;
 /// Its first eight bytes; the rest is a version.
@@ -54,6 +56,8 @@ pub(crate) struct Capabilities {
     pub(crate) dpd: bool,
     /// The body that announced fragmentation: answered in kind.
     pub(crate) fragmentation: Option<Vec<u8>>,
+    /// The peer says that it has no other ISAKMP SA with us.
+    pub(crate) first_contact: bool,
     pub(crate) software: PeerSoftware,
 }
 
@@ -64,6 +68,7 @@ impl Capabilities {
             dialect: None,
             dpd: false,
             fragmentation: None,
+            first_contact: false,
             software: PeerSoftware::Unknown,
         };
         for body in bodies {
@@ -88,6 +93,7 @@ impl Capabilities {
                     found.fragmentation = Some(capability.to_vec());
                 }
                 Some(DPD) => found.dpd = true,
+                Some(INITIAL_CONTACT) => found.first_contact = true,
                 Some(MICROSOFT | MICROSOFT_8) => found.software = PeerSoftware::Windows,
                 Some(CISCO_UNITY) => found.software = PeerSoftware::Cisco,
                 Some(DRAFT_00) => found.software = PeerSoftware::Android,

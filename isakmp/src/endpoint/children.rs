@@ -154,6 +154,11 @@ impl Endpoint {
         for id in stale.map(|(id, _)| id).collect::<Vec<_>>() {
             self.drop_child(id, CloseReason::InitialContact);
         }
+        self.forget_siblings(sa);
+    }
+
+    /// The peer has no ISAKMP SA but `sa`. Its ESP SAs may live on: those of Windows do.
+    pub(super) fn forget_siblings(&mut self, sa: &Sa) {
         for id in self.siblings(sa) {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(other, CloseReason::InitialContact);

@@ -37,7 +37,7 @@ impl Opening {
         hash(
             Hash::Sha256,
             &[
-                &[u8::from(c.dpd)],
+                &[u8::from(c.dpd), u8::from(c.first_contact)],
                 &dialect,
                 &[u8::from(c.fragmentation.is_some())],
                 fragmentation,

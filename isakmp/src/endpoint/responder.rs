@@ -285,6 +285,8 @@ impl Endpoint {
         self.establish(now, sa, incoming.path, identity);
         if notifies.contains(&Notify::INITIAL_CONTACT) {
             self.initial_contact(now, sa);
+        } else if sa.first_contact {
+            self.forget_siblings(sa);
         }
         Ok(())
     }

@@ -112,6 +112,7 @@ pub(super) struct Sa {
     pub(super) dialect: Option<Dialect>,
     pub(super) dpd_capable: bool,
     pub(super) fragmentation: bool,
+    pub(super) first_contact: bool,
     pub(super) software: PeerSoftware,
     pub(super) nat: Detection,
     pub(super) suite: Phase1Suite,
@@ -167,6 +168,7 @@ impl Sa {
             dialect: None,
             dpd_capable: false,
             fragmentation: false,
+            first_contact: false,
             software: PeerSoftware::Unknown,
             nat: Detection::default(),
             suite,
@@ -195,6 +197,7 @@ impl Sa {
         self.dialect = capabilities.dialect;
         self.dpd_capable = capabilities.dpd;
         self.fragmentation = capabilities.fragmentation.is_some();
+        self.first_contact = capabilities.first_contact;
         self.software = capabilities.software;
     }
 

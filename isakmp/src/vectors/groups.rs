@@ -268,3 +268,41 @@ fn rfc_3526_primes() {
         assert_eq!(case["G"], "2");
     }
 }
+
+/// A secret that begins with zeros is as long as any other (RFC 2631 section 2.1.2).
+#[test]
+fn leading_zeros_of_a_secret_are_kept() {
+    let mut rng = simnet::seeded(4);
+    for group in [Group::Modp768, Group::Ecp256] {
+        let peer = crypto::private_key(group, &mut rng);
+        let peer = crypto::public(group, &peer).unwrap();
+        let length = match group {
+            Group::Ecp256 => group.public_len() / 2,
+            _ => group.public_len(),
+        };
+        let found = (0..5000).any(|_| {
+            let own = crypto::private_key(group, &mut rng);
+            let shared = crypto::shared(group, &own, &peer).unwrap();
+            assert_eq!(shared.as_bytes().len(), length, "{group}");
+            shared.as_bytes()[0] == 0
+        });
+        assert!(found, "{group}");
+    }
+}
+
+/// Twice the strength of the group, not its size (CVE-2002-20001, CVE-2022-40735).
+#[test]
+fn private_exponents_are_short_and_never_the_same() {
+    let mut rng = simnet::seeded(5);
+    for group in Group::ALL {
+        let keys: Vec<_> = (0..50)
+            .map(|_| crypto::private_key(group, &mut rng).as_bytes().to_vec())
+            .collect();
+        let lengths = keys.iter().map(Vec::len);
+        assert!(lengths.clone().all(|l| (32..=66).contains(&l)), "{group}");
+        let mut distinct = keys.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), keys.len());
+    }
+}

@@ -337,3 +337,28 @@ fn cve_2026_35332_points_that_are_none() {
         }
     }
 }
+
+/// Windows says with a vendor ID that it has no other ISAKMP SA; it may have ESP SAs all the same.
+#[test]
+fn vid_initial_contact_counts_after_authentication_and_spares_esp() {
+    let contact = 0x26244d38_eddb61b3_172a36e3_d0cfb819_u128;
+    for says_so in [true, false] {
+        let mut pair = Pair::new(1);
+        let mut config = (*pair.client.config).clone();
+        config.habits.initial_contact = false;
+        let mut all = vec![natt::Dialect::Rfc3947.vendor_id().to_vec()];
+        all.extend(says_so.then(|| contact.to_be_bytes().to_vec()));
+        config.habits.vendor_ids = Some(all);
+        pair.client.config = Arc::new(config);
+        pair.connect(1);
+        pair.run();
+        let sas = if says_so { 1 } else { 2 };
+        assert_eq!(pair.alive(), (sas, 2));
+        let ended = |e: &Event| matches!(e, Event::Closed { reason, .. } if *reason == CloseReason::InitialContact);
+        assert_eq!(pair.events.iter().any(ended), says_so);
+        // The older ESP SA can still be deleted, over the newer ISAKMP SA.
+        let older = pair.child().child;
+        pair.server.close_child(pair.now, older);
+        assert!(pair.server.poll_transmit().is_some());
+    }
+}
