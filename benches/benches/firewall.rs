@@ -20,9 +20,13 @@ fn known_flow(c: &mut Criterion) {
     let now = Instant::now();
     let mut group = c.benchmark_group("firewall known flow");
     group.throughput(Throughput::Elements(1));
-    for flows in [1_u32, 1000, 60_000] {
+    for flows in [1_u32, 1000, 500_000] {
         let mut config = Config::default();
-        config.nat = Some(Nat::new([198, 51, 100, 2].into()));
+        let mut nat = Nat::new([198, 51, 100, 2].into());
+        nat.addresses = (2..18).map(|n| [198, 51, 100, n].into()).collect();
+        config.nat = vec![nat];
+        config.limits.flows = 1 << 20;
+        config.limits.queue = 0;
         let mut firewall = Firewall::new(Arc::new(config), Box::new(seeded(1))).unwrap();
         let lan = firewall.add_interface(Interface::private());
         let wan = firewall.add_interface(Interface::public());

@@ -1,5 +1,6 @@
-use crate::Protocol;
-use std::net::Ipv4Addr;
+use crate::policy::{Kind, Rule, RuleAction, Scope};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -7,9 +8,11 @@ use thiserror::Error;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Config {
-    /// Translates what goes from a private to a public interface; none to route it as it is.
-    pub nat: Option<Nat>,
-    /// Rules for what comes from public interfaces, in order; the first that matches decides.
+    /// Translations; the first whose interfaces match applies, and what matches none is routed as
+    /// it is.
+    pub nat: Vec<Nat>,
+    /// Rules, in order; the first that matches decides. What matches none is allowed from private
+    /// interfaces and dropped from public ones.
     pub rules: Vec<Rule>,
     /// How long silent flows are remembered.
     pub timeouts: Timeouts,
@@ -17,68 +20,53 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Network address and port translation to one public address.
+/// Network address and port translation of what goes from one interface to another, to global
+/// addresses (the seed's `nat=enhanced`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Nat {
-    /// The public address.
-    pub address: Ipv4Addr,
-    /// Lets anybody answer on a mapped port, not only whom the private host sent to: RFC 4787's
-    /// endpoint-independent filtering. Default false: address- and port-dependent.
-    pub open_filtering: bool,
-    /// Ports to choose from. Default 1024 to 65535.
-    pub ports: (u16, u16),
+    /// Where translated packets come in. Default: private interfaces.
+    pub from: Scope,
+    /// Where they leave. Default: public interfaces.
+    pub to: Scope,
+    /// The global addresses. A private host always gets the same one (RFC 4787 REQ-2).
+    pub addresses: Vec<Ipv4Addr>,
+    /// Who may send to a mapped port. Default: whom the private host sent to, address and port.
+    pub filtering: Filtering,
+    /// Ports for hosts that use 1024 and up. Default: 1024 to 65535.
+    pub ports: RangeInclusive<u16>,
+    /// Ports for hosts that use lower ones (RFC 4787 REQ-3a). Default: 1 to 1023.
+    pub low_ports: RangeInclusive<u16>,
+    /// How long a port stays with the endpoint that had it last (RFC 6888 REQ-8), unless no other
+    /// is left. Default: 120 s.
+    pub port_hold: Duration,
+}
+
+/// Which packets from outside a mapping lets in (RFC 4787 section 5), without a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Filtering {
+    /// Any.
+    EndpointIndependent,
+    /// From addresses that the private endpoint has sent to.
+    AddressDependent,
+    /// From addresses and ports that it has sent to.
+    #[default]
+    AddressAndPortDependent,
 }
 
 impl Nat {
-    /// To `address`, with strict filtering.
+    /// From private to public interfaces by `address`, with strict filtering.
     #[must_use]
     pub fn new(address: Ipv4Addr) -> Self {
         Self {
-            address,
-            open_filtering: false,
-            ports: (1024, u16::MAX),
-        }
-    }
-}
-
-/// A rule for packets that come from a public interface.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Rule {
-    /// What to do with a packet that matches.
-    pub action: RuleAction,
-    /// IP protocol; any if none.
-    pub protocol: Option<Protocol>,
-    /// Destination address on the wire; any if none.
-    pub destination: Option<Ipv4Addr>,
-    /// Destination port on the wire; any if none.
-    pub port: Option<u16>,
-    /// Whether only packets that came through IPsec match.
-    pub ipsec_only: bool,
-}
-
-/// What a [`Rule`] does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuleAction {
-    /// Let it through to where it is addressed.
-    Allow,
-    /// Drop it.
-    Deny,
-    /// Send it to this private address and port: a port forwarding.
-    ForwardTo(Ipv4Addr, u16),
-}
-
-impl Rule {
-    /// Matches every packet.
-    #[must_use]
-    pub fn new(action: RuleAction) -> Self {
-        Self {
-            action,
-            protocol: None,
-            destination: None,
-            port: None,
-            ipsec_only: false,
+            from: Scope::Side(Kind::Private),
+            to: Scope::Side(Kind::Public),
+            addresses: vec![address],
+            filtering: Filtering::default(),
+            ports: 1024..=u16::MAX,
+            low_ports: 1..=1023,
+            port_hold: Duration::from_secs(120),
         }
     }
 }
@@ -91,12 +79,18 @@ pub struct Timeouts {
     pub udp: Duration,
     /// TCP connections that are up. Default 2 h 4 min (RFC 5382 REQ-5).
     pub tcp_established: Duration,
-    /// TCP connections that are coming up or going down. Default 4 min (RFC 5382 REQ-5).
+    /// TCP connections that are coming up. Default 4 min (RFC 5382 REQ-5, RFC 7857 section 2.1).
+    pub tcp_opening: Duration,
+    /// TCP connections that are going down. Default 4 min (RFC 5382 REQ-5).
     pub tcp_transitory: Duration,
     /// ICMP queries. Default 60 s (RFC 5508 REQ-2).
     pub icmp: Duration,
     /// Other protocols. Default 2 min.
     pub other: Duration,
+    /// A datagram of which the first fragment has not come. Default 5 s.
+    pub fragment_held: Duration,
+    /// A datagram of which it has. Default 30 s.
+    pub fragment: Duration,
 }
 
 impl Default for Timeouts {
@@ -104,9 +98,12 @@ impl Default for Timeouts {
         Self {
             udp: Duration::from_secs(300),
             tcp_established: Duration::from_secs(7440),
+            tcp_opening: Duration::from_secs(240),
             tcp_transitory: Duration::from_secs(240),
             icmp: Duration::from_secs(60),
             other: Duration::from_secs(120),
+            fragment_held: Duration::from_secs(5),
+            fragment: Duration::from_secs(30),
         }
     }
 }
@@ -117,8 +114,18 @@ impl Default for Timeouts {
 pub struct Limits {
     /// Flows in all. Default 262,144.
     pub flows: usize,
-    /// Flows of one private address. Default 8,192.
+    /// Flows of one user: a private IPv4 address, or IPv6 /64. Default 8,192.
     pub flows_per_host: usize,
+    /// Fragmented datagrams followed at once, and half as many of which only later fragments have
+    /// come. Default 1024.
+    pub fragmented: usize,
+    /// Bytes of fragments held for their first one. Default 256 KiB.
+    pub fragment_bytes: usize,
+    /// Packets and events waiting to be polled, each. More are dropped. Default 1024; 0 for no
+    /// events and no held fragments.
+    pub queue: usize,
+    /// ICMP errors a second (RFC 1812 section 4.3.2.8). Default 100.
+    pub icmp_errors: u32,
 }
 
 impl Default for Limits {
@@ -126,53 +133,10 @@ impl Default for Limits {
         Self {
             flows: 262_144,
             flows_per_host: 8192,
-        }
-    }
-}
-
-/// Which side of the firewall an interface is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The office, and road warriors once they are in.
-    Private,
-    /// The internet.
-    Public,
-}
-
-/// Where packets come from and go to.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Interface {
-    /// Which side it is on.
-    pub kind: Kind,
-    /// The only source address that may come from here; any if none. For a road warrior, the
-    /// address assigned to it.
-    pub only_source: Option<Ipv4Addr>,
-    /// The router's own addresses here: packets to them are [`Verdict::Local`](crate::Verdict),
-    /// packets from them are dropped.
-    pub own: Vec<Ipv4Addr>,
-    /// Caps TCP's maximum segment size, in bytes, both ways; none to leave it.
-    pub mss_clamp: Option<u16>,
-}
-
-impl Interface {
-    /// On the office's side.
-    #[must_use]
-    pub fn private() -> Self {
-        Self {
-            kind: Kind::Private,
-            only_source: None,
-            own: Vec::new(),
-            mss_clamp: None,
-        }
-    }
-
-    /// On the internet's side.
-    #[must_use]
-    pub fn public() -> Self {
-        Self {
-            kind: Kind::Public,
-            ..Self::private()
+            fragmented: 1024,
+            fragment_bytes: 256 * 1024,
+            queue: 1024,
+            icmp_errors: 100,
         }
     }
 }
@@ -182,23 +146,48 @@ impl Interface {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The range of NAT ports is empty or begins with 0.
-    #[error("NAT ports {0} to {1} are no range")]
+    #[error("NAT ports {0} to {1} are no range of ports from 1 up")]
     BadPorts(u16, u16),
-    /// A limit is zero.
-    #[error("a limit of 0 flows would let nothing through")]
-    NoFlows,
+    /// A translation to nothing.
+    #[error("a NAT needs at least one global address")]
+    NoAddress,
+    /// A limit is zero, or more flows than 2^30.
+    #[error("limits of flows must be 1 to 1073741824")]
+    BadLimit,
+    /// A port forwarding to no port.
+    #[error("rule {0} forwards to port 0")]
+    BadForward(usize),
 }
 
 impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if let Some(nat) = &self.nat
-            && (nat.ports.0 == 0 || nat.ports.0 > nat.ports.1)
-        {
-            return Err(ConfigError::BadPorts(nat.ports.0, nat.ports.1));
+        for nat in &self.nat {
+            for ports in [&nat.ports, &nat.low_ports] {
+                if *ports.start() == 0 || ports.is_empty() {
+                    return Err(ConfigError::BadPorts(*ports.start(), *ports.end()));
+                }
+            }
+            if nat.addresses.is_empty() {
+                return Err(ConfigError::NoAddress);
+            }
         }
-        if self.limits.flows == 0 || self.limits.flows_per_host == 0 {
-            return Err(ConfigError::NoFlows);
+        let flows = 1..=1 << 30;
+        if !flows.contains(&self.limits.flows) || self.limits.flows_per_host == 0 {
+            return Err(ConfigError::BadLimit);
         }
-        Ok(())
+        let to_nothing = |rule: &Rule| {
+            matches!(rule.action, RuleAction::ForwardTo(_, 0))
+                && rule.protocol.is_some_and(crate::Protocol::has_ports)
+        };
+        match self.rules.iter().position(to_nothing) {
+            Some(index) => Err(ConfigError::BadForward(index)),
+            None => Ok(()),
+        }
+    }
+
+    /// The translation that has this global address.
+    pub(crate) fn nat_of(&self, address: IpAddr) -> Option<&Nat> {
+        let IpAddr::V4(v4) = address else { return None };
+        self.nat.iter().find(|nat| nat.addresses.contains(&v4))
     }
 }

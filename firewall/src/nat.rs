@@ -1,92 +1,299 @@
-//! Which public port stands for which private address and port.
+//! Which global address and port stand for which private ones.
 
-use crate::config::Nat;
-use crate::firewall::has_ports;
-use crate::flow::{Flow, Tuple};
+use crate::config::{Config, Filtering, Nat};
+use crate::flow::{NONE, Tuple};
+use crate::hash::Key;
+use crate::ports::{Class, Ports};
 use crate::wire::Protocol;
-use rand_core::CryptoRng;
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use hashbrown::HashTable;
+use rand_core::Rng;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
-type Private = (Ipv4Addr, u16);
+/// An address and a port, or a query's identifier.
+pub(crate) type Endpoint = (Ipv4Addr, u16);
 
-/// Endpoint-independent mappings (RFC 4787 REQ-1), each as long as a flow uses it.
-#[derive(Debug, Default)]
+/// Endpoint-independent mappings (RFC 4787 REQ-1), for each protocol (RFC 7857 section 5). Each
+/// lasts as long as a flow uses it; then its port is held for its endpoint, and goes to another
+/// when the hold is over or no other port is left.
+#[derive(Debug)]
 pub(crate) struct Mappings {
-    public: HashMap<(Protocol, Private), Mapping>,
-    private: HashMap<(Protocol, u16), Private>,
+    slots: Vec<Mapping>,
+    free: Vec<u32>,
+    by_private: HashTable<u32>,
+    by_global: HashTable<u32>,
+    ports: HashMap<(Protocol, Ipv4Addr), Ports, Key>,
+    /// Which addresses an endpoint has flows to, where filtering depends on it.
+    remotes: HashMap<(u32, IpAddr), u32, Key>,
+    /// Unused ones: since when (in milliseconds), and for how long.
+    idle: VecDeque<(u64, u32)>,
+    key: Key,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Mapping {
-    port: u16,
-    flows: usize,
+    protocol: Protocol,
+    private: Endpoint,
+    global: Endpoint,
+    flows: u32,
+    held_until: u64,
+    /// Whether it is in `idle`.
+    queued: bool,
+}
+
+fn hash(key: Key, protocol: Protocol, (address, port): Endpoint) -> u64 {
+    let words = u64::from(address.to_bits()) << 24 | u64::from(port) << 8 | u64::from(protocol.0);
+    key.hash([words])
 }
 
 impl Mappings {
-    /// The public port for a new flow; none if all are taken.
-    pub(crate) fn public(
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_private: HashTable::new(),
+            by_global: HashTable::new(),
+            ports: HashMap::with_hasher(key),
+            remotes: HashMap::with_hasher(key),
+            idle: VecDeque::new(),
+            key,
+        }
+    }
+
+    /// The global address of a private host: always the same (RFC 4787 REQ-2, RFC 7857 section 4).
+    pub(crate) fn address(&self, nat: &Nat, host: Ipv4Addr) -> Option<Ipv4Addr> {
+        let count = u64::try_from(nat.addresses.len()).ok()?;
+        let chosen = hash(self.key, Protocol(0), (host, 0)).checked_rem(count)?;
+        nat.addresses.get(usize::try_from(chosen).ok()?).copied()
+    }
+
+    /// The mapping for packets of a private endpoint; none if all ports are taken.
+    pub(crate) fn map(
         &mut self,
+        config: &Config,
         nat: &Nat,
-        flow: &Tuple,
-        rng: &mut dyn CryptoRng,
-    ) -> Option<u16> {
-        let (protocol, private) = (flow.protocol, flow.source);
-        if !has_ports(protocol) {
-            return Some(0);
+        (protocol, private): (Protocol, Endpoint),
+        rng: &mut dyn Rng,
+    ) -> Option<(u32, Endpoint)> {
+        let address = self.address(nat, private.0)?;
+        if !protocol.has_ports() {
+            return Some((NONE, (address, 0)));
         }
-        if let Some(mapping) = self.public.get_mut(&(protocol, private)) {
+        if let Some((index, mapping)) = self.of_private(nat, protocol, private) {
+            return Some((index, mapping.global));
+        }
+        let port = self.take_port(config, nat, protocol, (address, private.1), rng)?;
+        let mapping = Mapping {
+            protocol,
+            private,
+            global: (address, port),
+            flows: 0,
+            held_until: 0,
+            queued: false,
+        };
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.slots.push(mapping);
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(at(index)) {
+            *slot = mapping;
+        }
+        let (key, slots) = (self.key, &self.slots);
+        let private_hash = |i: &u32| {
+            slots
+                .get(at(*i))
+                .map_or(0, |m| hash(key, m.protocol, m.private))
+        };
+        let global_hash = |i: &u32| {
+            slots
+                .get(at(*i))
+                .map_or(0, |m| hash(key, m.protocol, m.global))
+        };
+        self.by_private
+            .insert_unique(private_hash(&index), index, private_hash);
+        self.by_global
+            .insert_unique(global_hash(&index), index, global_hash);
+        Some((index, mapping.global))
+    }
+
+    /// The mapping of a private endpoint to one of the addresses there are now.
+    fn of_private(
+        &self,
+        nat: &Nat,
+        protocol: Protocol,
+        private: Endpoint,
+    ) -> Option<(u32, &Mapping)> {
+        let same = |i: &u32| {
+            self.slots.get(at(*i)).is_some_and(|m| {
+                (m.protocol, m.private) == (protocol, private)
+                    && nat.addresses.contains(&m.global.0)
+            })
+        };
+        let index = *self
+            .by_private
+            .find(hash(self.key, protocol, private), same)?;
+        Some((index, self.slots.get(at(index))?))
+    }
+
+    /// The mapping that has a global endpoint, in use or held.
+    fn of_global(&self, protocol: Protocol, global: Endpoint) -> Option<(u32, &Mapping)> {
+        let same = |i: &u32| {
+            self.slots
+                .get(at(*i))
+                .is_some_and(|m| (m.protocol, m.global) == (protocol, global))
+        };
+        let index = *self
+            .by_global
+            .find(hash(self.key, protocol, global), same)?;
+        Some((index, self.slots.get(at(index))?))
+    }
+
+    /// The private endpoint behind a global one, if it is in use.
+    pub(crate) fn private(&self, protocol: Protocol, global: Endpoint) -> Option<(u32, Endpoint)> {
+        let (index, mapping) = self.of_global(protocol, global)?;
+        (mapping.flows > 0).then_some((index, mapping.private))
+    }
+
+    /// The private endpoint that a packet from outside may reach without a rule.
+    pub(crate) fn admit(&self, filtering: Filtering, tuple: &Tuple) -> Option<(u32, Endpoint)> {
+        let (IpAddr::V4(address), port) = tuple.destination else {
+            return None;
+        };
+        let (index, private) = self.private(tuple.protocol, (address, port))?;
+        let admitted = match filtering {
+            Filtering::EndpointIndependent => true,
+            Filtering::AddressDependent => self.remotes.contains_key(&(index, tuple.source.0)),
+            Filtering::AddressAndPortDependent => false,
+        };
+        admitted.then_some((index, private))
+    }
+
+    /// A flow to `remote` uses it; `remember` who may answer.
+    pub(crate) fn hold(&mut self, index: u32, remote: IpAddr, remember: bool) {
+        if let Some(mapping) = self.slots.get_mut(at(index)) {
             mapping.flows += 1;
-            return Some(mapping.port);
-        }
-        let port = self.free_port(nat, protocol, private.1, rng)?;
-        self.public
-            .insert((protocol, private), Mapping { port, flows: 1 });
-        self.private.insert((protocol, port), private);
-        Some(port)
-    }
-
-    /// The private host behind a public port.
-    pub(crate) fn private(&self, protocol: Protocol, port: u16) -> Option<Private> {
-        self.private.get(&(protocol, port)).copied()
-    }
-
-    /// A flow is over.
-    pub(crate) fn release(&mut self, flow: &Flow) {
-        let (original, target) = (flow.original, flow.reply.reversed());
-        if original.source == target.source {
-            return;
-        }
-        let key = (original.protocol, original.source);
-        if let Some(mapping) = self.public.get_mut(&key) {
-            mapping.flows -= 1;
-            if mapping.flows == 0 {
-                self.private.remove(&(original.protocol, mapping.port));
-                self.public.remove(&key);
+            if remember {
+                *self.remotes.entry((index, remote)).or_default() += 1;
             }
         }
     }
 
-    /// The host's own port if it is free, else one of the same parity (RFC 4787 REQ-3 and REQ-4),
-    /// else any; from a random place, so that ports cannot be guessed (RFC 6056).
-    fn free_port(
-        &self,
+    /// A flow to `remote` is over; its port is held until `until`.
+    pub(crate) fn release(&mut self, index: u32, remote: IpAddr, until: u64) {
+        if let Some(count) = self.remotes.get_mut(&(index, remote)) {
+            *count -= 1;
+            if *count == 0 {
+                self.remotes.remove(&(index, remote));
+            }
+        }
+        if let Some(mapping) = self.slots.get_mut(at(index)) {
+            mapping.flows = mapping.flows.saturating_sub(1);
+            if mapping.flows == 0 {
+                mapping.held_until = until;
+                if !std::mem::replace(&mut mapping.queued, true) {
+                    self.idle.push_back((until, index));
+                }
+            }
+        }
+    }
+
+    /// Gives back ports that were held long enough.
+    pub(crate) fn expire(&mut self, now: u64) {
+        while self.idle.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_oldest(false);
+        }
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        self.idle.front().map(|(until, _)| *until)
+    }
+
+    /// Gives back the port that was held longest, if `now` even before its time; false if none is.
+    fn forget_oldest(&mut self, now: bool) -> bool {
+        let Some((until, index)) = self.idle.pop_front() else {
+            return false;
+        };
+        let Some(slot) = self.slots.get_mut(at(index)) else {
+            return true;
+        };
+        let used_since = slot.held_until > until;
+        slot.queued = slot.flows == 0 && used_since && !now;
+        if slot.queued {
+            self.idle.push_back((slot.held_until, index));
+            return true;
+        }
+        if slot.flows > 0 {
+            return true;
+        }
+        let mapping = *slot;
+        let (protocol, (address, port)) = (mapping.protocol, mapping.global);
+        for (table, endpoint) in [
+            (&mut self.by_private, mapping.private),
+            (&mut self.by_global, mapping.global),
+        ] {
+            let hash = hash(self.key, protocol, endpoint);
+            if let Ok(entry) = table.find_entry(hash, |i| *i == index) {
+                entry.remove();
+            }
+        }
+        if let Some(ports) = self.ports.get_mut(&(protocol, address)) {
+            ports.give_back(port);
+        }
+        self.free.push(index);
+        true
+    }
+
+    /// The host's own port if it is free, else one of the same range and parity (RFC 4787 REQ-3
+    /// and REQ-4), else any; chosen at random, so that it cannot be guessed (RFC 7857 section 9).
+    fn take_port(
+        &mut self,
+        config: &Config,
         nat: &Nat,
         protocol: Protocol,
-        wanted: u16,
-        rng: &mut dyn CryptoRng,
+        (address, wanted): Endpoint,
+        rng: &mut dyn Rng,
     ) -> Option<u16> {
-        let (first, last) = nat.ports;
-        let free = |port: &u16| !self.private.contains_key(&(protocol, *port));
-        if (first..=last).contains(&wanted) && free(&wanted) {
-            return Some(wanted);
+        let queries = matches!(protocol, Protocol::ICMP | Protocol::ICMPV6);
+        let range = if queries {
+            0..=u16::MAX
+        } else if wanted < 1024 {
+            nat.low_ports.clone()
+        } else {
+            nat.ports.clone()
+        };
+        let mut classes = vec![Class::same_parity(range.clone(), wanted), Class::any(range)];
+        if wanted < 1024 && !queries {
+            classes.push(Class::any(nat.ports.clone()));
         }
-        let size = u32::from(last - first) + 1;
-        let start = rng.next_u32() % size;
-        let ports =
-            || (0..size).filter_map(|n| u16::try_from(u32::from(first) + (start + n) % size).ok());
-        ports()
-            .find(|port| port % 2 == wanted % 2 && free(port))
-            .or_else(|| ports().find(free))
+        let reserved = reserved(config, protocol, address);
+        loop {
+            let ports = self.ports.entry((protocol, address)).or_default();
+            let start = rng.next_u32();
+            if let Some(port) = ports.take(wanted, &classes, start, &reserved) {
+                return Some(port);
+            }
+            if !self.forget_oldest(true) {
+                return None;
+            }
+        }
     }
+}
+
+/// Ports that rules speak of: a mapping on one of them would shadow the service behind it
+/// (CVE-2021-3773).
+fn reserved(config: &Config, protocol: Protocol, address: Ipv4Addr) -> Vec<RangeInclusive<u16>> {
+    let about = |rule: &&crate::Rule| {
+        rule.protocol.is_none_or(|p| p == protocol)
+            && rule.destination.is_none_or(|p| p.contains(address.into()))
+    };
+    let rules = config.rules.iter().filter(about);
+    rules.filter_map(|rule| rule.ports.clone()).collect()
+}
+
+fn at(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
 }

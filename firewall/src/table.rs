@@ -1,135 +1,165 @@
-//! Flows by either tuple, and their ends without scanning.
+//! Flows by either tuple, by user, and by their ends.
 
 use crate::flow::{Flow, Tuple, Way};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::net::Ipv4Addr;
-use std::time::Instant;
+use crate::hash::Key;
+use crate::slab::{Kind, List, Slab};
+use crate::wheel::Wheel;
+use hashbrown::HashTable;
+use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// All flows of a firewall.
-///
-/// An expiry entry is not moved when its flow is used: it fires early, sees the flow's new end,
-/// and is put back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
-    slots: Vec<Option<Flow>>,
-    free: Vec<usize>,
-    by_tuple: HashMap<Tuple, (usize, Way)>,
-    per_host: HashMap<Ipv4Addr, usize>,
-    expiry: BinaryHeap<Reverse<(Instant, usize)>>,
+    slab: Slab,
+    /// Both tuples of each flow: its place, and the way in the lowest bit.
+    index: HashTable<u32>,
+    hosts: HashMap<IpAddr, Host, Key>,
+    unreplied: List,
+    wheel: Wheel,
+    key: Key,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    flows: usize,
+    list: List,
+}
+
+fn entry(index: u32, way: Way) -> u32 {
+    index << 1 | u32::from(way == Way::Reply)
+}
+
+fn tuple(slab: &Slab, entry: u32) -> Option<Tuple> {
+    let way = if entry & 1 == 0 {
+        Way::Original
+    } else {
+        Way::Reply
+    };
+    slab.get(entry >> 1).map(|flow| flow.tuple(way))
 }
 
 impl Table {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            slab: Slab::default(),
+            index: HashTable::new(),
+            hosts: HashMap::with_hasher(key),
+            unreplied: List::default(),
+            wheel: Wheel::default(),
+            key,
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slab.len()
     }
 
-    pub(crate) fn of_host(&self, host: Ipv4Addr) -> usize {
-        self.per_host.get(&host).copied().unwrap_or(0)
+    pub(crate) fn of_host(&self, host: IpAddr) -> usize {
+        self.hosts.get(&host).map_or(0, |host| host.flows)
     }
 
-    pub(crate) fn find(&mut self, now: Instant, tuple: &Tuple) -> Option<(&mut Flow, Way)> {
-        let (index, way) = *self.by_tuple.get(tuple)?;
-        let flow = self.slots.get_mut(index)?.as_mut()?;
-        // It may be over before its expiry entry fires.
-        (flow.expires > now).then_some((flow, way))
+    pub(crate) fn get(&self, index: u32) -> Option<&Flow> {
+        self.slab.get(index)
     }
 
-    pub(crate) fn insert(&mut self, flow: Flow, mut replaced: impl FnMut(&Flow)) {
-        for tuple in [flow.original, flow.reply] {
-            // Only a flow that is over can be in the way.
-            if let Some((index, _)) = self.by_tuple.get(&tuple).copied()
-                && let Some(old) = self.remove(index)
-            {
-                replaced(&old);
-            }
-        }
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.by_tuple.insert(flow.original, (index, Way::Original));
-        self.by_tuple.insert(flow.reply, (index, Way::Reply));
-        *self.per_host.entry(flow.original.source.0).or_default() += 1;
-        self.expiry.push(Reverse((flow.expires, index)));
-        if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Some(flow);
-        }
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Flow> {
+        self.slab.get_mut(index)
     }
 
-    fn remove(&mut self, index: usize) -> Option<Flow> {
-        let flow = self.slots.get_mut(index)?.take()?;
-        self.by_tuple.remove(&flow.original);
-        self.by_tuple.remove(&flow.reply);
-        if let Some(count) = self.per_host.get_mut(&flow.original.source.0) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_host.remove(&flow.original.source.0);
-            }
-        }
-        self.free.push(index);
-        Some(flow)
-    }
-
-    /// Removes the flow that ends soonest of those that had no answer; false if all had one.
-    pub(crate) fn evict_unreplied(&mut self, mut removed: impl FnMut(&Flow)) -> bool {
-        let unreplied = self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let flow = slot.as_ref().filter(|flow| !flow.replied)?;
-            Some((flow.expires, index))
-        });
-        let soonest = unreplied.min();
-        let evicted = soonest.and_then(|(_, index)| self.remove(index));
-        evicted.as_ref().map(&mut removed).is_some()
-    }
-
-    /// Removes all flows of a host, as when its call has ended.
-    pub(crate) fn remove_host(&mut self, host: Ipv4Addr, mut removed: impl FnMut(&Flow)) {
-        let of_host = |flow: &Flow| {
-            [
-                flow.original.source.0,
-                flow.original.destination.0,
-                flow.reply.source.0,
-            ]
-            .contains(&host)
+    /// The flow that a packet belongs to, which may be over already.
+    pub(crate) fn find(&self, wanted: &Tuple) -> Option<(u32, Way)> {
+        let slab = &self.slab;
+        let same = |entry: &u32| tuple(slab, *entry).is_some_and(|tuple| tuple == *wanted);
+        let found = *self.index.find(wanted.hash(self.key), same)?;
+        let way = if found & 1 == 0 {
+            Way::Original
+        } else {
+            Way::Reply
         };
-        let indices: Vec<_> = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.as_ref().is_some_and(of_host))
-            .map(|(index, _)| index)
-            .collect();
-        for index in indices {
-            if let Some(flow) = self.remove(index) {
-                removed(&flow);
+        Some((found >> 1, way))
+    }
+
+    /// Adds a flow of which neither tuple is in the table.
+    pub(crate) fn insert(&mut self, flow: Flow, host: IpAddr) -> u32 {
+        let index = self.slab.insert(flow);
+        let key = self.key;
+        for way in [Way::Original, Way::Reply] {
+            let Some(tuple) = self.slab.get(index).map(|flow| flow.tuple(way)) else {
+                continue;
+            };
+            let slab = &self.slab;
+            let rehash = |entry: &u32| self::tuple(slab, *entry).map_or(0, |t| t.hash(key));
+            self.index
+                .insert_unique(tuple.hash(key), entry(index, way), rehash);
+        }
+        let user = self.hosts.entry(host).or_default();
+        user.flows += 1;
+        user.list.push(&mut self.slab, Kind::Host, index);
+        self.unreplied.push(&mut self.slab, Kind::Unreplied, index);
+        self.wheel.arm(&mut self.slab, index);
+        index
+    }
+
+    /// Takes a flow out; `host` tells its user.
+    pub(crate) fn remove(&mut self, index: u32, host: impl Fn(&Flow) -> IpAddr) -> Option<Flow> {
+        let flow = self.slab.get(index)?;
+        let host = host(flow);
+        let hashes = [Way::Original, Way::Reply]
+            .map(|way| (flow.tuple(way).hash(self.key), entry(index, way)));
+        for (hash, entry) in hashes {
+            if let Ok(found) = self.index.find_entry(hash, |other| *other == entry) {
+                found.remove();
+            }
+        }
+        if let Some(user) = self.hosts.get_mut(&host) {
+            user.list.remove(&mut self.slab, Kind::Host, index);
+            user.flows -= 1;
+            if user.flows == 0 {
+                self.hosts.remove(&host);
+            }
+        }
+        self.unreplied
+            .remove(&mut self.slab, Kind::Unreplied, index);
+        self.wheel.disarm(&mut self.slab, index);
+        self.slab.remove(index)
+    }
+
+    /// A flow had its first answer.
+    pub(crate) fn replied(&mut self, index: u32) {
+        self.unreplied
+            .remove(&mut self.slab, Kind::Unreplied, index);
+    }
+
+    /// A flow ends sooner than it was to.
+    pub(crate) fn rearm(&mut self, index: u32) {
+        self.wheel.disarm(&mut self.slab, index);
+        self.wheel.arm(&mut self.slab, index);
+    }
+
+    pub(crate) fn oldest_unreplied(&self) -> Option<u32> {
+        self.unreplied.first()
+    }
+
+    /// One of a user's flows.
+    pub(crate) fn first_of_host(&self, host: IpAddr) -> Option<u32> {
+        self.hosts.get(&host)?.list.first()
+    }
+
+    /// A flow that is over.
+    pub(crate) fn expired(&mut self, now: u64) -> Option<u32> {
+        loop {
+            let index = self.wheel.due(&mut self.slab, now)?;
+            let over = self.slab.get(index).is_none_or(|flow| flow.expires <= now);
+            // It is used: it waits on.
+            self.wheel.arm(&mut self.slab, index);
+            if over {
+                return Some(index);
             }
         }
     }
 
-    pub(crate) fn expire(&mut self, now: Instant, mut removed: impl FnMut(&Flow)) {
-        while let Some(Reverse((at, index))) = self.expiry.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.expiry.pop();
-            match self
-                .slots
-                .get(index)
-                .and_then(Option::as_ref)
-                .map(|flow| flow.expires)
-            {
-                Some(expires) if expires > now => self.expiry.push(Reverse((expires, index))),
-                Some(_) => {
-                    if let Some(flow) = self.remove(index) {
-                        removed(&flow);
-                    }
-                }
-                None => {}
-            }
-        }
-    }
-
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.peek().map(|Reverse((at, _))| *at)
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
+        self.wheel.next_due()
     }
 }

@@ -7,8 +7,8 @@
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use firewall::{
-    Config, DropReason, Firewall, Ingress, Interface, InterfaceId, Nat, Protocol, Rule, RuleAction,
-    Verdict,
+    Config, DropReason, Filtering, Firewall, Ingress, Interface, InterfaceId, Nat, Protocol, Rule,
+    RuleAction, Verdict,
 };
 use simnet::seeded;
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,7 +48,7 @@ fn net(config: Config) -> Net {
 
 fn nat() -> Config {
     let mut config = Config::default();
-    config.nat = Some(Nat::new(PUBLIC));
+    config.nat = vec![Nat::new(PUBLIC)];
     config
 }
 
@@ -114,7 +114,7 @@ fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), syn: bool, ack: bool) -> Vec<
     } else {
         builder
     };
-    let builder = if ack { builder.ack(9) } else { builder };
+    let builder = if ack { builder.ack(8) } else { builder };
     builder.write(&mut packet, b"").unwrap();
     packet
 }
@@ -191,7 +191,7 @@ fn two_hosts_with_one_port_stay_apart() {
 #[test]
 fn open_filtering_lets_anybody_answer() {
     let mut config = nat();
-    config.nat.as_mut().unwrap().open_filtering = true;
+    config.nat[0].filtering = Filtering::EndpointIndependent;
     let mut net = net(config);
     let port = net.out((ALICE, 4500), (SERVER, 4500));
     assert_eq!(
@@ -310,12 +310,8 @@ fn pings_and_the_errors_they_cause_come_back() {
 #[test]
 fn rules_and_port_forwardings_let_in() {
     let mut config = nat();
-    let mut web = Rule::new(RuleAction::ForwardTo(ALICE, 8080));
-    web.protocol = Some(Protocol::TCP);
-    web.port = Some(80);
-    let mut l2tp = Rule::new(RuleAction::Allow);
-    l2tp.protocol = Some(Protocol::UDP);
-    l2tp.port = Some(1701);
+    let web = Rule::pinhole(RuleAction::ForwardTo(ALICE, 8080), Protocol::TCP, 80);
+    let mut l2tp = Rule::pinhole(RuleAction::Allow, Protocol::UDP, 1701);
     l2tp.ipsec_only = true;
     config.rules = vec![web, l2tp];
     let mut net = net(config);

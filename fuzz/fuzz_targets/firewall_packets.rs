@@ -29,7 +29,7 @@ fn sum(header: &[u8]) -> u16 {
 fuzz_target!(|steps: Vec<Step>| {
     let mut now = Instant::now();
     let mut config = Config::default();
-    config.nat = Some(Nat::new([198, 51, 100, 2].into()));
+    config.nat = vec![Nat::new([198, 51, 100, 2].into())];
     config.limits.flows = 16;
     let rng = Box::new(ChaCha20Rng::seed_from_u64(1));
     let mut firewall = Firewall::new(Arc::new(config), rng).unwrap();

@@ -122,7 +122,8 @@ impl Gateway {
             })
         });
         let stack = self.stack.drops().iter().map(|(reason, n)| (*reason, *n));
-        let firewall = self.firewall.drops().iter().map(|(d, n)| (d.reason(), *n));
+        let firewall = self.firewall.drops();
+        let firewall = firewall.iter().map(|(d, n)| (d.reason(), *n));
         let drops = stack
             .chain(firewall)
             .map(|(reason, n)| (reason.to_owned(), n));

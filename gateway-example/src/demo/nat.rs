@@ -40,7 +40,7 @@ impl Nat {
         rng: Box<dyn rand_core::CryptoRng + Send>,
     ) -> io::Result<Self> {
         let mut config = firewall::Config::default();
-        config.nat = Some(firewall::Nat::new(PUBLIC));
+        config.nat = vec![firewall::Nat::new(PUBLIC)];
         let mut firewall = Firewall::new(Arc::new(config), rng).map_err(io::Error::other)?;
         let lan = firewall.add_interface(Interface::private());
         let wan = firewall.add_interface(Interface::public());

@@ -1,0 +1,159 @@
+//! The interfaces there are, and which addresses belong to them.
+
+use crate::hash::Key;
+use crate::policy::{Interface, Prefix};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+
+/// An interface of a [`Firewall`](crate::Firewall).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceId(u32);
+
+impl InterfaceId {
+    /// The router itself.
+    pub(crate) const LOCAL: Self = Self(u32::MAX);
+}
+
+const INDEX_BITS: u32 = 18;
+/// Places wait before they are used again, so that an id of a removed interface means nothing.
+const WAITING: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Interfaces {
+    slots: Vec<(InterfaceId, Option<Interface>)>,
+    free: VecDeque<usize>,
+    /// With how many interfaces name them, so that no packet walks through all interfaces.
+    own: HashMap<IpAddr, usize, Key>,
+    behind: HashMap<Prefix, usize, Key>,
+    /// Of the prefixes behind interfaces, IPv4's and IPv6's.
+    lengths: [BTreeMap<u8, usize>; 2],
+    everybody: HashMap<IpAddr, usize, Key>,
+}
+
+impl Interfaces {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: VecDeque::new(),
+            own: HashMap::with_hasher(key),
+            behind: HashMap::with_hasher(key),
+            lengths: Default::default(),
+            everybody: HashMap::with_hasher(key),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn get(&self, id: InterfaceId) -> Option<&Interface> {
+        let (current, interface) = self.slots.get(index(id))?;
+        interface.as_ref().filter(|_| *current == id)
+    }
+
+    pub(crate) fn add(&mut self, interface: Interface) -> InterfaceId {
+        self.count(&interface, true);
+        let full = self.slots.len() >= 1 << INDEX_BITS;
+        let reuse = if self.free.len() > WAITING || full {
+            self.free.pop_front()
+        } else {
+            None
+        };
+        let at = reuse.unwrap_or(self.slots.len());
+        match self.slots.get_mut(at) {
+            Some((id, slot)) => {
+                *id = InterfaceId(id.0.wrapping_add(1 << INDEX_BITS));
+                if *id == InterfaceId::LOCAL {
+                    *id = InterfaceId(id.0.wrapping_add(1 << INDEX_BITS));
+                }
+                *slot = Some(interface);
+                *id
+            }
+            None => {
+                let id = InterfaceId(u32::try_from(at).unwrap_or(0));
+                self.slots.push((id, Some(interface)));
+                id
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: InterfaceId) -> Option<Interface> {
+        self.get(id)?;
+        let at = index(id);
+        let interface = self.slots.get_mut(at)?.1.take()?;
+        self.free.push_back(at);
+        self.count(&interface, false);
+        Some(interface)
+    }
+
+    fn count(&mut self, interface: &Interface, up: bool) {
+        for address in interface.own() {
+            tally(&mut self.own, address, up);
+        }
+        for prefix in interface.behind() {
+            tally(&mut self.behind, prefix, up);
+            let lengths = family(&mut self.lengths, &prefix);
+            let count = lengths.entry(prefix.length()).or_default();
+            *count = if up {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+            if *count == 0 {
+                lengths.remove(&prefix.length());
+            }
+            for address in prefix.everybody().into_iter().flatten() {
+                tally(&mut self.everybody, address.into(), up);
+            }
+        }
+    }
+
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.own.contains_key(&address)
+    }
+
+    /// Whether a packet to this address would reach everybody on a link.
+    pub(crate) fn is_everybody(&self, address: IpAddr) -> bool {
+        self.everybody.contains_key(&address)
+    }
+
+    /// Whether a packet from `source` may come in by `from`: from behind it if something is, and
+    /// from behind nothing else.
+    pub(crate) fn admits(&self, from: &Interface, source: IpAddr) -> bool {
+        let mut limited = false;
+        for prefix in from.behind() {
+            if prefix.contains(source) {
+                return true;
+            }
+            limited = true;
+        }
+        let [v4, v6] = &self.lengths;
+        let lengths = if source.is_ipv4() { v4 } else { v6 };
+        let elsewhere = |length: &u8| self.behind.contains_key(&Prefix::new(source, *length));
+        !limited && !lengths.keys().any(elsewhere)
+    }
+}
+
+fn index(id: InterfaceId) -> usize {
+    usize::try_from(id.0 & ((1 << INDEX_BITS) - 1)).unwrap_or(usize::MAX)
+}
+
+fn family<'a>(
+    lengths: &'a mut [BTreeMap<u8, usize>; 2],
+    prefix: &Prefix,
+) -> &'a mut BTreeMap<u8, usize> {
+    let [v4, v6] = lengths;
+    if prefix.is_v4() { v4 } else { v6 }
+}
+
+/// One interface more or less names `key`.
+fn tally<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize, Key>, key: K, up: bool) {
+    if up {
+        *counts.entry(key).or_default() += 1;
+    } else if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}

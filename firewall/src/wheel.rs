@@ -1,0 +1,124 @@
+//! A timer wheel of seconds: flows end without anybody looking through them.
+//!
+//! A packet only writes its flow's new end; the flow stays where it waits, fires early, and is
+//! put where it now belongs.
+
+use crate::flow::NONE;
+use crate::slab::{Kind, List, Slab};
+
+/// Over an hour; what ends later waits for the last tick and goes round again.
+const TICKS: u32 = 4096;
+const WORDS: usize = 64;
+const TICK_MS: u64 = 1000;
+
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    lists: Vec<List>,
+    /// Which lists have flows, a bit each.
+    occupied: [u64; WORDS],
+    /// The tick that is due next.
+    next: u32,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        let ticks = usize::try_from(TICKS).unwrap_or(0);
+        Self {
+            lists: vec![List::default(); ticks],
+            occupied: [0; WORDS],
+            next: 0,
+        }
+    }
+}
+
+impl Wheel {
+    /// Lets a flow wait for its end.
+    pub(crate) fn arm(&mut self, slab: &mut Slab, index: u32) {
+        let Some(flow) = slab.get_mut(index) else {
+            return;
+        };
+        let end = u32::try_from(flow.expires.div_ceil(TICK_MS)).unwrap_or(NONE);
+        let tick = end.clamp(self.next, self.next + TICKS - 1);
+        flow.armed = tick;
+        if let Some(list) = self.lists.get_mut(place(tick)) {
+            list.push(slab, Kind::Due, index);
+            self.mark(tick, true);
+        }
+    }
+
+    pub(crate) fn disarm(&mut self, slab: &mut Slab, index: u32) {
+        let Some(tick) = slab.get(index).map(|flow| flow.armed) else {
+            return;
+        };
+        if let Some(list) = self.lists.get_mut(place(tick)) {
+            list.remove(slab, Kind::Due, index);
+            let empty = list.first().is_none();
+            if empty {
+                self.mark(tick, false);
+            }
+        }
+    }
+
+    /// The next flow whose tick has come, not waiting any more.
+    pub(crate) fn due(&mut self, slab: &mut Slab, now: u64) -> Option<u32> {
+        loop {
+            let tick = self.first();
+            if tick.is_none_or(|tick| u64::from(tick) * TICK_MS > now) {
+                // All before now is over.
+                let reached = u32::try_from(now / TICK_MS).unwrap_or(NONE - TICKS);
+                self.next = self.next.max(reached);
+                return None;
+            }
+            let tick = tick?;
+            self.next = tick;
+            let index = self.lists.get(place(tick)).and_then(List::first);
+            match index {
+                Some(index) => {
+                    self.disarm(slab, index);
+                    return Some(index);
+                }
+                None => self.mark(tick, false),
+            }
+        }
+    }
+
+    /// When something is due, in milliseconds.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.first().map(|tick| u64::from(tick) * TICK_MS)
+    }
+
+    /// The first tick from `next` on that has flows.
+    fn first(&self) -> Option<u32> {
+        let start = place(self.next);
+        let (word, bit) = (start / 64, start % 64);
+        // The first word twice: what is before `next` in it comes last.
+        for n in 0..=WORDS {
+            let at = (word + n) % WORDS;
+            let mut bits = self.occupied.get(at).copied().unwrap_or(0);
+            if n == 0 {
+                bits &= u64::MAX << bit;
+            }
+            if bits != 0 {
+                let slot = u32::try_from(at * 64).unwrap_or(0) + bits.trailing_zeros();
+                let ahead = (slot + TICKS - self.next % TICKS) % TICKS;
+                return Some(self.next + ahead);
+            }
+        }
+        None
+    }
+
+    fn mark(&mut self, tick: u32, occupied: bool) {
+        let at = place(tick);
+        if let Some(word) = self.occupied.get_mut(at / 64) {
+            if occupied {
+                *word |= 1 << (at % 64);
+            } else {
+                *word &= !(1 << (at % 64));
+            }
+        }
+    }
+}
+
+fn place(tick: u32) -> usize {
+    usize::try_from(tick % TICKS).unwrap_or(0)
+}
