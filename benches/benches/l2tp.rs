@@ -41,6 +41,11 @@ fn data(c: &mut Criterion) {
     let now = Instant::now();
     let (mut lac, mut lns) = (endpoint(1), endpoint(2));
     let session = connect(now, &mut lac, &mut lns);
+    // Among others, as at a busy LNS.
+    for path in 2..1000 {
+        lns.connect(now, PathId(path)).unwrap();
+        lac.connect(now, PathId(path)).unwrap();
+    }
     let mut buf = vec![0x55; 1500];
     let mut group = c.benchmark_group("l2tp data header");
     group.throughput(Throughput::Elements(1));

@@ -4,6 +4,9 @@ use rand_core::CryptoRng;
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// Result Code of a StopCCN: the version is not supported (RFC 2661 section 4.4.2).
+const BAD_VERSION: u16 = 5;
+
 /// The type of a control message (RFC 2661 section 3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageType(pub u16);
@@ -161,7 +164,8 @@ impl Message {
     /// Result code, error code and message of a StopCCN or CDN (section 4.4.2).
     ///
     /// Some Apple clients send the codes in the wrong byte order; no code in use has a low byte of
-    /// zero, so those are turned round.
+    /// zero, so those are turned round. The one exception is the error code that goes with a
+    /// StopCCN for a bad version: it is a version, such as 0x0100.
     #[must_use]
     pub fn result(&self) -> Option<(u16, u16, &[u8])> {
         let value = self.bytes(AvpType::RESULT_CODE)?;
@@ -171,7 +175,12 @@ impl Message {
             code if code & 0xff == 0 => code.swap_bytes(),
             code => code,
         };
-        Some((right(result), right(error), text))
+        let result = right(result);
+        let error = match (self.kind, result) {
+            (MessageType::STOPCCN, BAD_VERSION) => u16::from_be_bytes(*error),
+            _ => right(error),
+        };
+        Some((result, error, text))
     }
 }
 
