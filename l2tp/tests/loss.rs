@@ -44,7 +44,11 @@ fn calls_both_ways_come_up_and_go_down_over_a_terrible_network() {
             Direction::Outgoing
         };
         let what = format!("seed {seed} {direction:?}");
-        let mut pair = idle_pair(patient(seed), patient(seed / 16), Link::TERRIBLE, seed);
+        let link = Link {
+            duplicate: 0.3,
+            ..Link::TERRIBLE
+        };
+        let mut pair = idle_pair(patient(seed), patient(seed / 16), link, seed);
         let now = pair.now;
         let tunnel = pair.a.endpoint.connect(now, PATH).unwrap();
         let request = CallRequest::default();
