@@ -1,3 +1,4 @@
+use crate::wire::MsChapFailure;
 use crate::{AuthMethod, AuthRequest, Proof};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -23,11 +24,14 @@ pub enum Event {
         /// By which method.
         method: AuthMethod,
     },
+    /// Client: the peer has refused us. Unless [`Config::ask_again`](crate::Config::ask_again) holds
+    /// and the peer allows another try, the link closes.
+    AuthenticationFailed(AuthFailure),
     /// IPCP is open.
     Ipv4Up {
         /// Our address.
         local: Ipv4Addr,
-        /// The peer's address.
+        /// The peer's address; 0.0.0.0 if it has not named one.
         peer: Ipv4Addr,
         /// DNS servers, primary and secondary, as given by or to the peer.
         dns: [Option<Ipv4Addr>; 2],
@@ -50,6 +54,19 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+}
+
+/// What a peer said when it refused us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuthFailure {
+    /// Error number of MS-CHAPv2, such as
+    /// [`MsChapFailure::PASSWORD_EXPIRED`](crate::wire::MsChapFailure::PASSWORD_EXPIRED).
+    pub code: Option<u16>,
+    /// Whether the peer takes another name or password on this link.
+    pub retry: bool,
+    /// What it said for people, made printable.
+    pub message: String,
 }
 
 /// Why a link has closed.
@@ -133,9 +150,10 @@ pub enum Verdict {
     },
     /// The peer is not let in.
     Reject {
-        /// MS-CHAPv2 error number (RFC 2759 section 6): 691 wrong password, 648 expired.
+        /// MS-CHAPv2 error number (RFC 2759 section 6), such as
+        /// [`MsChapFailure::AUTHENTICATION_FAILURE`](crate::wire::MsChapFailure::AUTHENTICATION_FAILURE).
         code: u16,
-        /// Whether the peer may try again on this link (MS-CHAPv2 only).
+        /// Whether the peer may try again on this link (MS-CHAPv2 only, and three times at most).
         retry: bool,
         /// Text for people.
         message: String,
@@ -147,7 +165,7 @@ impl Verdict {
     #[must_use]
     pub fn refuse() -> Self {
         Self::Reject {
-            code: 691,
+            code: MsChapFailure::AUTHENTICATION_FAILURE,
             retry: false,
             message: "Access denied".into(),
         }
@@ -179,4 +197,12 @@ impl Assignment {
             wins: [None; 2],
         }
     }
+}
+
+/// Text of a peer, fit for logs and terminals.
+pub(crate) fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
 }

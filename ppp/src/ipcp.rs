@@ -1,6 +1,7 @@
 //! The options of IPCP: addresses (RFC 1332), DNS and WINS servers (RFC 1877).
 
-use crate::negotiate::{Answer, Policy};
+use crate::answer::{Answer, Objections};
+use crate::negotiate::Policy;
 use crate::wire::ConfigOption;
 use crate::{Assignment, Config, Role};
 use rand_core::CryptoRng;
@@ -39,14 +40,14 @@ impl Ipcp {
     }
 
     pub(crate) fn client(config: &Config) -> Self {
-        let ask = config.request_dns.then_some(Ipv4Addr::UNSPECIFIED);
+        let ask = |wanted: bool| wanted.then_some(Ipv4Addr::UNSPECIFIED);
         Self {
             role: Role::Client,
-            local: Ipv4Addr::UNSPECIFIED,
+            local: config.request_address.unwrap_or(Ipv4Addr::UNSPECIFIED),
             peer: Ipv4Addr::UNSPECIFIED,
             send_address: true,
-            dns: [ask; 2],
-            wins: [None; 2],
+            dns: [ask(config.request_dns); 2],
+            wins: [ask(config.request_wins); 2],
             told: false,
         }
     }
@@ -65,7 +66,7 @@ impl Ipcp {
     }
 
     fn consider_as_server(&mut self, options: &[ConfigOption<'_>]) -> Answer {
-        let (mut nak, mut reject) = (Vec::new(), Vec::new());
+        let mut objections = Objections::default();
         let mut named = false;
         for option in options {
             let right = if option.kind == ADDRESS {
@@ -76,51 +77,41 @@ impl Ipcp {
             };
             match (right, address(option)) {
                 (Some(right), Some(asked)) if asked == right => {}
-                (Some(right), Some(_)) => {
-                    let data = &right.octets();
-                    ConfigOption {
-                        kind: option.kind,
-                        data,
-                    }
-                    .emit(&mut nak);
-                }
-                _ => option.emit(&mut reject),
+                (Some(right), Some(_)) => objections.prefer(option.kind, &right.octets()),
+                _ => objections.reject(option),
             }
         }
-        if !reject.is_empty() {
-            return Answer::Reject(reject);
-        }
-        if !named && !self.told {
+        let mut answer = objections.answer();
+        if !named && !self.told && !matches!(answer, Answer::Reject(_)) {
             // A peer that does not ask is told once (RFC 1332 section 3.3); then it may go
             // without.
             self.told = true;
+            let mut nak = match answer {
+                Answer::Nak(nak) => nak,
+                _ => Vec::new(),
+            };
             let data = &self.peer.octets();
-            ConfigOption {
-                kind: ADDRESS,
-                data,
-            }
-            .emit(&mut nak);
+            let kind = ADDRESS;
+            ConfigOption { kind, data }.emit(&mut nak);
+            answer = Answer::Nak(nak);
         }
-        if nak.is_empty() {
-            Answer::Ack
-        } else {
-            Answer::Nak(nak)
-        }
+        answer
     }
 
     fn consider_as_client(&mut self, options: &[ConfigOption<'_>]) -> Answer {
-        let mut reject = Vec::new();
+        let mut objections = Objections::default();
+        let mut peer = self.peer;
         for option in options {
             match (option.kind, address(option)) {
-                (ADDRESS, Some(theirs)) if !theirs.is_unspecified() => self.peer = theirs,
-                _ => option.emit(&mut reject),
+                (ADDRESS, Some(theirs)) if !theirs.is_unspecified() => peer = theirs,
+                _ => objections.reject(option),
             }
         }
-        if reject.is_empty() {
-            Answer::Ack
-        } else {
-            Answer::Reject(reject)
+        let answer = objections.answer();
+        if answer == Answer::Ack {
+            self.peer = peer;
         }
+        answer
     }
 }
 
@@ -135,9 +126,16 @@ impl Policy for Ipcp {
             add(ADDRESS, self.local);
         }
         if self.role == Role::Client {
-            for (kind, dns) in [PRIMARY_DNS, SECONDARY_DNS].into_iter().zip(self.dns) {
-                if let Some(dns) = dns {
-                    add(kind, dns);
+            let [dns_1, dns_2] = self.dns;
+            let [wins_1, wins_2] = self.wins;
+            for (kind, server) in [
+                (PRIMARY_DNS, dns_1),
+                (PRIMARY_WINS, wins_1),
+                (SECONDARY_DNS, dns_2),
+                (SECONDARY_WINS, wins_2),
+            ] {
+                if let Some(server) = server {
+                    add(kind, server);
                 }
             }
         }
@@ -149,6 +147,10 @@ impl Policy for Ipcp {
             Role::Server => self.consider_as_server(options),
             Role::Client => self.consider_as_client(options),
         }
+    }
+
+    fn insists(&self, kind: u8) -> bool {
+        kind == ADDRESS
     }
 
     fn naked(&mut self, option: &ConfigOption<'_>, _: &mut dyn CryptoRng) {

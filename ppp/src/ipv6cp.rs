@@ -1,6 +1,7 @@
 //! The option of IPV6CP: interface identifiers (RFC 5072 section 4.1).
 
-use crate::negotiate::{Answer, Policy};
+use crate::answer::{Answer, Objections};
+use crate::negotiate::Policy;
 use crate::wire::ConfigOption;
 use rand_core::CryptoRng;
 
@@ -47,31 +48,22 @@ impl Policy for Ipv6cp {
     }
 
     fn consider(&mut self, options: &[ConfigOption<'_>], rng: &mut dyn CryptoRng) -> Answer {
-        let (mut nak, mut reject) = (Vec::new(), Vec::new());
+        let mut objections = Objections::default();
+        let mut peer = self.peer;
         for option in options {
             match (option.kind, <[u8; 8]>::try_from(option.data)) {
-                (INTERFACE_IDENTIFIER, Ok(theirs)) => {
-                    if theirs == [0; 8] || theirs == self.local {
-                        let data = &identifier(rng);
-                        ConfigOption {
-                            kind: INTERFACE_IDENTIFIER,
-                            data,
-                        }
-                        .emit(&mut nak);
-                    } else {
-                        self.peer = theirs;
-                    }
+                (INTERFACE_IDENTIFIER, Ok(theirs)) if theirs == [0; 8] || theirs == self.local => {
+                    objections.prefer(INTERFACE_IDENTIFIER, &identifier(rng));
                 }
-                _ => option.emit(&mut reject),
+                (INTERFACE_IDENTIFIER, Ok(theirs)) => peer = theirs,
+                _ => objections.reject(option),
             }
         }
-        if !reject.is_empty() {
-            Answer::Reject(reject)
-        } else if nak.is_empty() {
-            Answer::Ack
-        } else {
-            Answer::Nak(nak)
+        let answer = objections.answer();
+        if answer == Answer::Ack {
+            self.peer = peer;
         }
+        answer
     }
 
     fn naked(&mut self, option: &ConfigOption<'_>, rng: &mut dyn CryptoRng) {

@@ -1,6 +1,7 @@
 //! The options of LCP (RFC 1661 section 6).
 
-use crate::negotiate::{Answer, Policy};
+use crate::answer::{Answer, Objections};
+use crate::negotiate::Policy;
 use crate::wire::ConfigOption;
 use crate::{AuthMethod, Config, Role};
 use rand_core::CryptoRng;
@@ -15,12 +16,15 @@ const ADDRESS_COMPRESSION: u8 = 8;
 /// What a peer takes that does not say (RFC 1661 section 6.1).
 pub(crate) const DEFAULT_MRU: u16 = 1500;
 /// The least MRU worth agreeing to: an IPv4 host must take 576 bytes, but some say less.
-const MIN_MRU: u16 = 128;
+pub(crate) const MIN_MRU: u16 = 128;
 
 #[derive(Debug)]
 pub(crate) struct Lcp {
     role: Role,
     mru: Option<u16>,
+    async_map: Option<u32>,
+    address_compression: bool,
+    protocol_compression: bool,
     pub(crate) magic: Option<u32>,
     methods: Vec<AuthMethod>,
     /// Server: what we ask for now.
@@ -38,6 +42,8 @@ pub(crate) struct Lcp {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerOptions {
     pub(crate) mru: u16,
+    /// Control characters it wants escaped (RFC 1662 section 7.1).
+    pub(crate) async_map: u32,
     pub(crate) address_compression: bool,
     pub(crate) protocol_compression: bool,
     /// How we are to authenticate ourselves.
@@ -48,6 +54,7 @@ impl Default for PeerOptions {
     fn default() -> Self {
         Self {
             mru: DEFAULT_MRU,
+            async_map: u32::MAX,
             address_compression: false,
             protocol_compression: false,
             auth: None,
@@ -64,6 +71,9 @@ impl Lcp {
         Self {
             role,
             mru: Some(config.mru).filter(|mru| *mru != DEFAULT_MRU),
+            async_map: config.async_map,
+            address_compression: config.address_compression,
+            protocol_compression: config.protocol_compression,
             magic: Some(magic(rng)),
             methods: config.auth.clone(),
             asked,
@@ -89,7 +99,10 @@ impl Lcp {
                 }
                 Judgement::Good
             }
-            (ASYNC_MAP, [_, _, _, _]) => Judgement::Good,
+            (ASYNC_MAP, [a, b, c, d]) => {
+                peer.async_map = u32::from_be_bytes([*a, *b, *c, *d]);
+                Judgement::Good
+            }
             (AUTHENTICATION, data) if self.role == Role::Client => {
                 match AuthMethod::from_option(data).filter(|m| self.methods.contains(m)) {
                     Some(method) => {
@@ -102,13 +115,17 @@ impl Lcp {
                     },
                 }
             }
-            (MAGIC, data @ [_, _, _, _]) => {
-                let theirs = data.first_chunk().copied().map(u32::from_be_bytes);
+            (MAGIC, [a, b, c, d]) => {
+                let theirs = u32::from_be_bytes([*a, *b, *c, *d]);
+                let mut fresh = || magic(rng).to_be_bytes().to_vec();
                 // Our own number is a loop, or bad luck (RFC 1661 section 6.4); 0 is none at all.
-                if theirs == Some(0) || theirs == self.magic {
-                    return Judgement::Prefer(magic(rng).to_be_bytes().to_vec());
+                if self.magic == Some(theirs) {
+                    Judgement::Looped(fresh())
+                } else if theirs == 0 {
+                    Judgement::Prefer(fresh())
+                } else {
+                    Judgement::Good
                 }
-                Judgement::Good
             }
             (PROTOCOL_COMPRESSION, []) => {
                 peer.protocol_compression = true;
@@ -126,6 +143,8 @@ impl Lcp {
 enum Judgement {
     Good,
     Prefer(Vec<u8>),
+    /// It is our own: we would rather have this.
+    Looped(Vec<u8>),
     Unknown,
 }
 
@@ -136,40 +155,47 @@ impl Policy for Lcp {
         if let Some(mru) = self.mru {
             add(MRU, &mru.to_be_bytes());
         }
+        if let Some(map) = self.async_map {
+            add(ASYNC_MAP, &map.to_be_bytes());
+        }
         if let Some(method) = self.asked {
             add(AUTHENTICATION, &method.option());
         }
         if let Some(magic) = self.magic {
             add(MAGIC, &magic.to_be_bytes());
         }
+        if self.protocol_compression {
+            add(PROTOCOL_COMPRESSION, &[]);
+        }
+        if self.address_compression {
+            add(ADDRESS_COMPRESSION, &[]);
+        }
         out
     }
 
     fn consider(&mut self, options: &[ConfigOption<'_>], rng: &mut dyn CryptoRng) -> Answer {
         let mut peer = PeerOptions::default();
-        let (mut nak, mut reject) = (Vec::new(), Vec::new());
+        let mut objections = Objections::default();
         for option in options {
             match self.judge(option, &mut peer, rng) {
                 Judgement::Good => {}
-                Judgement::Prefer(data) => {
-                    if option.kind == MAGIC {
-                        self.loopbacks += 1;
-                    }
-                    let kind = option.kind;
-                    ConfigOption { kind, data: &data }.emit(&mut nak);
+                Judgement::Prefer(data) => objections.prefer(option.kind, &data),
+                Judgement::Looped(data) => {
+                    self.loopbacks += 1;
+                    objections.prefer(option.kind, &data);
                 }
-                Judgement::Unknown => option.emit(&mut reject),
+                Judgement::Unknown => objections.reject(option),
             }
         }
-        // All that is unknown goes back at once, before anything is haggled over.
-        if !reject.is_empty() {
-            return Answer::Reject(reject);
+        let answer = objections.answer();
+        if answer == Answer::Ack {
+            self.peer = peer;
         }
-        if !nak.is_empty() {
-            return Answer::Nak(nak);
-        }
-        self.peer = peer;
-        Answer::Ack
+        answer
+    }
+
+    fn insists(&self, kind: u8) -> bool {
+        kind == AUTHENTICATION
     }
 
     fn naked(&mut self, option: &ConfigOption<'_>, rng: &mut dyn CryptoRng) {
@@ -179,7 +205,12 @@ impl Policy for Lcp {
                 // Never more than the owner allows.
                 self.mru = self.mru.map(|mru| mru.min(wanted.max(MIN_MRU)));
             }
-            (MAGIC, _) => {
+            (ASYNC_MAP, [a, b, c, d]) => {
+                // What either side needs is escaped (RFC 1662 section 7.1).
+                let wanted = u32::from_be_bytes([*a, *b, *c, *d]);
+                self.async_map = self.async_map.map(|map| map | wanted);
+            }
+            (MAGIC, _) if self.magic.is_some() => {
                 self.magic = Some(magic(rng));
                 self.loopbacks += 1;
             }
@@ -204,6 +235,9 @@ impl Policy for Lcp {
         match option.kind {
             MRU => self.mru = None,
             MAGIC => self.magic = None,
+            ASYNC_MAP => self.async_map = None,
+            PROTOCOL_COMPRESSION => self.protocol_compression = false,
+            ADDRESS_COMPRESSION => self.address_compression = false,
             AUTHENTICATION if self.asked.is_some() => self.no_common_auth = true,
             _ => {}
         }

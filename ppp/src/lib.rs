@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod answer;
 mod auth;
 mod config;
 mod error;
 mod event;
 mod frame;
 mod fsm;
+#[cfg(feature = "hdlc")]
+pub mod hdlc;
 mod ipcp;
 mod ipv6cp;
 mod lcp;
@@ -17,7 +20,7 @@ pub mod wire;
 pub use auth::{AuthMethod, AuthRequest, Claim, Proof, mschapv2};
 pub use config::{Config, Credentials, Password, Role};
 pub use error::{ConfigError, Error};
-pub use event::{Assignment, CloseReason, Event, Received, Verdict};
+pub use event::{Assignment, AuthFailure, CloseReason, Event, Received, Verdict};
 pub use frame::{MAX_HEADER, NetworkProtocol};
 pub use fsm::{Action, Event as AutomatonEvent, State, transition};
 pub use link::Link;

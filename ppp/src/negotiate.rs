@@ -1,5 +1,6 @@
 //! The automaton at work: requests, answers, retransmission and the limits of patience.
 
+use crate::answer::Answer;
 use crate::fsm::{Action, Event, State, transition};
 use crate::wire::{Code, ConfigOption, Options, Packet};
 use crate::{Config, Error};
@@ -14,19 +15,17 @@ pub(crate) trait Policy {
     /// What to answer to the peer's options.
     fn consider(&mut self, options: &[ConfigOption<'_>], rng: &mut dyn CryptoRng) -> Answer;
 
+    /// Whether an option is declined for ever rather than rejected: without it there is no link,
+    /// and Naks that the network lost look like stubbornness.
+    fn insists(&self, _kind: u8) -> bool {
+        false
+    }
+
     /// The peer would rather have this of us.
     fn naked(&mut self, option: &ConfigOption<'_>, rng: &mut dyn CryptoRng);
 
     /// The peer does not know this option of ours.
     fn rejected(&mut self, option: &ConfigOption<'_>);
-}
-
-/// An answer to a Configure-Request, with the options it carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Ack,
-    Nak(Vec<u8>),
-    Reject(Vec<u8>),
 }
 
 /// What the owner of a negotiation must act on.
@@ -57,6 +56,9 @@ pub(crate) struct Negotiation<P> {
     text: Vec<u8>,
 }
 
+/// Bytes of a rejected packet that go back at most: they fit the smallest MRU (RFC 1661 sections
+/// 5.6 and 5.7).
+pub(crate) const REJECTED_BYTES: usize = 112;
 /// Rounds of disagreement, in multiples of `max_failure`, until the peer is beyond hope.
 const HOPELESS: u32 = 4;
 
@@ -148,9 +150,9 @@ impl<P: Policy> Negotiation<P> {
                 Ok(())
             }
             Code::CODE_REJECT => {
-                let rejected = packet.data.first().copied().unwrap_or(0);
+                let rejected = packet.data.first().ok_or(Error::Short("rejected code"))?;
                 // Without these there is no protocol (RFC 1661 section 5.6).
-                let fatal = (1..=7).contains(&rejected);
+                let fatal = (1..=7).contains(rejected);
                 let event = if fatal {
                     Event::RejectFatal
                 } else {
@@ -181,14 +183,19 @@ impl<P: Policy> Negotiation<P> {
             // It keeps asking for what we keep declining (RFC 1661 section 4.6, Max-Failure).
             let declined: Vec<u8> = Options::new(nak).flatten().map(|o| o.kind).collect();
             let mut reject = Vec::new();
+            let mut insists = false;
             for option in options.iter().filter(|o| declined.contains(&o.kind)) {
-                option.emit(&mut reject);
+                if self.policy.insists(option.kind) {
+                    insists = true;
+                } else {
+                    option.emit(&mut reject);
+                }
             }
-            answer = if reject.is_empty() {
-                Answer::Ack
-            } else {
-                Answer::Reject(reject)
-            };
+            if !reject.is_empty() {
+                answer = Answer::Reject(reject);
+            } else if !insists {
+                answer = Answer::Ack;
+            }
         }
         let (event, code, data) = match &answer {
             Answer::Ack => (
@@ -309,7 +316,9 @@ impl<P: Policy> Negotiation<P> {
             Action::SendCodeReject => {
                 if let Some(packet) = packet {
                     self.id = self.id.wrapping_add(1);
-                    self.send(Code::CODE_REJECT, self.id, &packet.emit());
+                    let mut rejected = packet.emit();
+                    rejected.truncate(REJECTED_BYTES);
+                    self.send(Code::CODE_REJECT, self.id, &rejected);
                 }
             }
         }

@@ -1,5 +1,6 @@
 use super::{AuthMethod, chap_md5, mschapv2, packet};
-use crate::wire::{ChapValue, Code, MsChapV2Response, Packet, PapRequest};
+use crate::event::{AuthFailure, printable};
+use crate::wire::{ChapValue, Code, MsChapFailure, MsChapV2Response, Packet, PapRequest};
 use crate::{Config, Credentials, Error};
 use rand_core::CryptoRng;
 use std::time::Instant;
@@ -15,6 +16,8 @@ pub(crate) struct ClientAuth {
     pub(crate) method: AuthMethod,
     /// What has no verdict yet. More than one when a challenge of an earlier try comes late.
     sent: Vec<Sent>,
+    /// Identifier and challenge of another try, if the peer allows one.
+    again: Option<(u8, [u8; 16])>,
     resend_at: Option<Instant>,
     give_up_at: Instant,
     done: bool,
@@ -37,11 +40,11 @@ impl std::fmt::Debug for Sent {
 }
 
 /// Whether we are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Pending,
     Accepted,
-    Refused,
+    Refused(AuthFailure),
 }
 
 impl ClientAuth {
@@ -55,6 +58,7 @@ impl ClientAuth {
         let mut this = Self {
             method,
             sent: Vec::new(),
+            again: None,
             resend_at: None,
             give_up_at: now + config.auth_timeout,
             done: false,
@@ -105,7 +109,8 @@ impl ClientAuth {
     ) -> Result<Outcome, Error> {
         match (self.method, packet.code) {
             (AuthMethod::ChapMd5 | AuthMethod::MsChapV2, Code::CHAP_CHALLENGE) => {
-                self.respond(now, packet, config, credentials, rng, out)?;
+                let value = ChapValue::parse(packet.data)?.value;
+                self.respond(now, packet.id, value, config, credentials, rng, out)?;
                 Ok(Outcome::Pending)
             }
             (AuthMethod::Pap, Code::PAP_ACK)
@@ -114,24 +119,24 @@ impl ClientAuth {
             }
             (AuthMethod::Pap, Code::PAP_NAK)
             | (AuthMethod::ChapMd5 | AuthMethod::MsChapV2, Code::CHAP_FAILURE) => {
-                self.answers_us(packet.id)?;
-                Ok(Outcome::Refused)
+                self.refused(now, packet, config)
             }
             _ => Err(Error::UnexpectedPhase),
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what a response is made of")]
     fn respond(
         &mut self,
         now: Instant,
-        challenge: &Packet<'_>,
+        id: u8,
+        value: &[u8],
         config: &Config,
         credentials: &Credentials,
         rng: &mut dyn CryptoRng,
         out: &mut Vec<Vec<u8>>,
     ) -> Result<(), Error> {
-        let value = ChapValue::parse(challenge.data)?.value;
-        let same = |sent: &&Sent| (sent.id, sent.challenge.as_slice()) == (challenge.id, value);
+        let same = |sent: &&Sent| (sent.id, sent.challenge.as_slice()) == (id, value);
         if let Some(sent) = self.sent.iter().find(same) {
             // A repeated challenge gets the same response: the verdict may be on its way.
             out.push(sent.packet.to_vec());
@@ -160,15 +165,15 @@ impl ClientAuth {
             };
             (response.emit(), Some(expected))
         } else {
-            let digest = chap_md5(challenge.id, password.expose().as_bytes(), value);
+            let digest = chap_md5(id, password.expose().as_bytes(), value);
             (digest.to_vec(), None)
         };
         let data = ChapValue {
             value: &response,
             name: &credentials.user,
         };
-        let response = packet(Code::CHAP_RESPONSE, challenge.id, &data.emit());
-        self.send(now, challenge.id, expected, response, config, out);
+        let response = packet(Code::CHAP_RESPONSE, id, &data.emit());
+        self.send(now, id, expected, response, config, out);
         if let Some(sent) = self.sent.last_mut() {
             sent.challenge = value.to_vec();
         }
@@ -182,12 +187,65 @@ impl ClientAuth {
             let equal: bool = proof.ct_eq(expected.as_bytes()).into();
             if !equal {
                 // It does not know the password itself (RFC 2759 section 5).
-                return Ok(Outcome::Refused);
+                return Ok(Outcome::Refused(AuthFailure {
+                    code: None,
+                    retry: false,
+                    message: "the peer does not know the password".into(),
+                }));
             }
         }
         self.done = true;
         self.resend_at = None;
         Ok(Outcome::Accepted)
+    }
+
+    fn refused(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        config: &Config,
+    ) -> Result<Outcome, Error> {
+        self.answers_us(packet.id)?;
+        let mut failure = AuthFailure {
+            code: None,
+            retry: false,
+            message: String::new(),
+        };
+        match self.method {
+            // A length comes first.
+            AuthMethod::Pap => failure.message = printable(packet.data.get(1..).unwrap_or(&[])),
+            AuthMethod::ChapMd5 => failure.message = printable(packet.data),
+            AuthMethod::MsChapV2 => {
+                if let Some(said) = MsChapFailure::parse(packet.data) {
+                    failure.code = Some(said.code);
+                    failure.message = printable(said.message);
+                    self.again = said
+                        .challenge
+                        .filter(|_| said.retry && config.ask_again)
+                        .map(|challenge| (packet.id.wrapping_add(1), challenge));
+                    failure.retry = self.again.is_some();
+                }
+            }
+        }
+        if failure.retry {
+            self.sent.clear();
+            self.resend_at = None;
+            self.give_up_at = now + config.auth_timeout;
+        }
+        Ok(Outcome::Refused(failure))
+    }
+
+    /// Another name or password, after a refusal that allows one.
+    pub(crate) fn retry(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        credentials: &Credentials,
+        rng: &mut dyn CryptoRng,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let (id, challenge) = self.again.take().ok_or(Error::NotNow)?;
+        self.respond(now, id, &challenge, config, credentials, rng, out)
     }
 
     /// A verdict counts only on what we have sent.

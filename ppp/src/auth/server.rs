@@ -1,11 +1,17 @@
 use super::{AuthMethod, AuthRequest, Claim, packet};
-use crate::event::Verdict;
-use crate::wire::{ChapValue, Code, MsChapV2Response, Packet, PapRequest};
+use crate::event::{Verdict, printable};
+use crate::wire::{ChapValue, Code, MsChapFailure, MsChapV2Response, Packet, PapRequest};
 use crate::{Config, Error};
 use rand_core::CryptoRng;
-use std::fmt::Write as _;
 use std::time::Instant;
 use zeroize::Zeroizing;
+
+/// Longest user name taken: PAP's limit (RFC 1334 section 2.2.1), and RADIUS takes no more either.
+const MAX_NAME: usize = 255;
+/// Bytes of text for people that an answer carries at most.
+const MAX_MESSAGE: usize = 255;
+/// How often a peer may try again on one link.
+const RETRIES: u32 = 3;
 
 /// The authenticator's side: asks, judges by the owner's verdict, answers.
 #[derive(Debug)]
@@ -16,6 +22,9 @@ pub(crate) struct ServerAuth {
     challenge: Vec<u8>,
     user: Vec<u8>,
     state: State,
+    /// The last answer: a repeated request gets the same (RFC 1994 section 4.2).
+    answered: Option<(u8, Vec<u8>)>,
+    retries: u32,
     resend_at: Option<Instant>,
     give_up_at: Instant,
 }
@@ -28,11 +37,8 @@ enum State {
     Judging {
         id: u8,
     },
-    /// The peer is in; a repeated request gets the same answer.
-    Accepted {
-        id: u8,
-        answer: Vec<u8>,
-    },
+    /// The peer is in.
+    Accepted,
     Refused,
 }
 
@@ -61,6 +67,8 @@ impl ServerAuth {
             challenge: Vec::new(),
             user: Vec::new(),
             state: State::Asking,
+            answered: None,
+            retries: 0,
             resend_at: None,
             give_up_at: now + config.auth_timeout,
         };
@@ -79,8 +87,7 @@ impl ServerAuth {
         if self.method == AuthMethod::Pap {
             return;
         }
-        self.challenge = vec![0; 16];
-        rng.fill_bytes(&mut self.challenge);
+        self.challenge = fresh_challenge(rng).to_vec();
         self.send_challenge(out);
         self.resend_at = Some(now + config.restart_timer);
     }
@@ -105,14 +112,16 @@ impl ServerAuth {
         if packet.code != expected {
             return Err(Error::UnexpectedPhase);
         }
+        if let Some((id, answer)) = &self.answered
+            && *id == packet.id
+        {
+            out.push(answer.clone());
+            return Ok(Step::Nothing);
+        }
         match &self.state {
-            State::Accepted { id, answer } if *id == packet.id => {
-                out.push(answer.clone());
-                return Ok(Step::Nothing);
-            }
             State::Judging { id } if *id == packet.id => return Ok(Step::Nothing),
             State::Asking => {}
-            State::Accepted { .. } | State::Judging { .. } | State::Refused => {
+            State::Accepted | State::Judging { .. } | State::Refused => {
                 return Err(Error::UnexpectedPhase);
             }
         }
@@ -148,6 +157,9 @@ impl ServerAuth {
                 response: response.value.to_vec(),
             }
         };
+        if response.name.len() > MAX_NAME {
+            return Err(Error::BadLength("CHAP name"));
+        }
         Ok((response.name, claim))
     }
 
@@ -173,8 +185,9 @@ impl ServerAuth {
                         packet(Code::CHAP_SUCCESS, id, &text)
                     }
                 };
-                out.push(answer.clone());
-                self.state = State::Accepted { id, answer };
+                self.answer(id, answer, out);
+                self.state = State::Accepted;
+                self.challenge = Vec::new();
                 Ok(Step::Accepted(self.user.clone()))
             }
             Verdict::Reject {
@@ -182,25 +195,37 @@ impl ServerAuth {
                 retry,
                 message,
             } => {
-                let message: String = message.chars().filter(|c| !c.is_control()).collect();
+                let retry = *retry && self.retries < RETRIES;
+                let mut message = printable(message.as_bytes());
+                while message.len() > MAX_MESSAGE {
+                    message.pop();
+                }
                 match self.method {
                     AuthMethod::Pap => {
-                        let text = message.as_bytes().get(..255).unwrap_or(message.as_bytes());
-                        let mut data = vec![u8::try_from(text.len()).unwrap_or(255)];
-                        data.extend(text);
-                        out.push(packet(Code::PAP_NAK, id, &data));
+                        let mut data = vec![u8::try_from(message.len()).unwrap_or(u8::MAX)];
+                        data.extend(message.as_bytes());
+                        self.answer(id, packet(Code::PAP_NAK, id, &data), out);
                     }
                     AuthMethod::ChapMd5 => {
-                        out.push(packet(Code::CHAP_FAILURE, id, message.as_bytes()));
+                        let answer = packet(Code::CHAP_FAILURE, id, message.as_bytes());
+                        self.answer(id, answer, out);
                     }
                     AuthMethod::MsChapV2 => {
-                        self.challenge = vec![0; 16];
-                        rng.fill_bytes(&mut self.challenge);
-                        let text = failure(*code, *retry, &self.challenge, &message);
-                        out.push(packet(Code::CHAP_FAILURE, id, text.as_bytes()));
-                        if *retry {
+                        let challenge = fresh_challenge(rng);
+                        let failure = MsChapFailure {
+                            code: *code,
+                            retry,
+                            challenge: Some(challenge),
+                            version: Some(3),
+                            message: message.as_bytes(),
+                        };
+                        let answer = packet(Code::CHAP_FAILURE, id, &failure.emit());
+                        self.answer(id, answer, out);
+                        if retry {
                             // The next response answers the new challenge (RFC 2759 section 6).
+                            self.challenge = challenge.to_vec();
                             self.id = id.wrapping_add(1);
+                            self.retries += 1;
                             self.state = State::Asking;
                             self.give_up_at = now + config.auth_timeout;
                             return Ok(Step::Nothing);
@@ -213,6 +238,11 @@ impl ServerAuth {
         }
     }
 
+    fn answer(&mut self, id: u8, answer: Vec<u8>, out: &mut Vec<Vec<u8>>) {
+        out.push(answer.clone());
+        self.answered = Some((id, answer));
+    }
+
     /// Repeats a challenge that got no response; false when it is time to give up.
     pub(crate) fn handle_timeout(
         &mut self,
@@ -220,7 +250,7 @@ impl ServerAuth {
         config: &Config,
         out: &mut Vec<Vec<u8>>,
     ) -> bool {
-        if matches!(self.state, State::Accepted { .. }) {
+        if matches!(self.state, State::Accepted) {
             return true;
         }
         if now >= self.give_up_at {
@@ -235,7 +265,7 @@ impl ServerAuth {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Accepted { .. } | State::Refused => None,
+            State::Accepted | State::Refused => None,
             State::Asking | State::Judging { .. } => Some(
                 self.resend_at
                     .map_or(self.give_up_at, |at| at.min(self.give_up_at)),
@@ -244,12 +274,8 @@ impl ServerAuth {
     }
 }
 
-/// The message of an MS-CHAPv2 Failure (RFC 2759 section 6).
-fn failure(code: u16, retry: bool, challenge: &[u8], message: &str) -> String {
-    let mut text = format!("E={code} R={} C=", u8::from(retry));
-    for byte in challenge {
-        let _ = write!(text, "{byte:02X}");
-    }
-    let _ = write!(text, " V=3 M={message}");
-    text
+fn fresh_challenge(rng: &mut dyn CryptoRng) -> [u8; 16] {
+    let mut challenge = [0; 16];
+    rng.fill_bytes(&mut challenge);
+    challenge
 }

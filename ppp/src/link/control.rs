@@ -1,10 +1,15 @@
 //! Control packets: who deals with them, and what is rejected.
 
-use super::{Auth, LOOPBACKS, Link, Phase, REJECTED_BYTES};
+use super::{Auth, LOOPBACKS, Link, Phase};
 use crate::auth::{Outcome, Step};
+use crate::event::printable;
+use crate::negotiate::{Negotiation, REJECTED_BYTES};
 use crate::wire::{Code, Packet, Protocol};
 use crate::{CloseReason, Error, Event};
 use std::time::Instant;
+
+/// Numbers from here on are of the link itself: LCP, authentication, quality (RFC 1661 section 2).
+const FIRST_LINK_PROTOCOL: u16 = 0xc000;
 
 impl Link {
     pub(super) fn control(
@@ -22,9 +27,8 @@ impl Link {
         }
         match protocol {
             Protocol::PAP | Protocol::CHAP => self.handle_auth(now, protocol, data),
-            Protocol::IPCP | Protocol::IPV6CP | Protocol::IPV4 | Protocol::IPV6
-                if self.phase == Phase::Authenticate =>
-            {
+            // Of the network layer nothing before authentication (RFC 1661 section 3.5).
+            _ if self.phase == Phase::Authenticate && protocol.0 < FIRST_LINK_PROTOCOL => {
                 Err(Error::UnexpectedPhase)
             }
             Protocol::IPCP => match &mut self.ipcp {
@@ -40,6 +44,7 @@ impl Link {
             }
             // A straggler from before its protocol went down.
             Protocol::IPV4 => Err(Error::UnexpectedPhase),
+            Protocol::IPV6 if self.ipv6cp.is_some() => Err(Error::UnexpectedPhase),
             _ => {
                 self.reject_protocol(protocol, data);
                 Err(Error::UnsupportedProtocol(protocol.0))
@@ -57,24 +62,16 @@ impl Link {
                 self.protocol_rejected(now, Protocol(u16::from_be_bytes(*rejected)))
             }
             Code::ECHO_REQUEST => self.answer_echo(packet),
-            Code::ECHO_REPLY => {
-                // Our own number back is a loop, not an answer.
-                let theirs = packet
-                    .data
-                    .first_chunk::<4>()
-                    .copied()
-                    .map(u32::from_be_bytes);
-                if theirs.is_some() && theirs == self.lcp.policy.magic {
-                    self.terminate(now, CloseReason::Loopback, "loopback");
-                }
+            Code::ECHO_REPLY => self.echo_reply(packet),
+            Code::CODE_REJECT if packet.data.first() == Some(&Code::ECHO_REQUEST.0) => {
+                // A peer without echo cannot be asked whether it is there.
+                self.echo.next = None;
                 Ok(())
             }
             Code::DISCARD_REQUEST | Code::IDENTIFICATION | Code::TIME_REMAINING => Ok(()),
             Code::TERMINATE_REQUEST => {
                 if self.reason.is_none() {
-                    let text = String::from_utf8_lossy(packet.data);
-                    let text = text.chars().filter(|c| !c.is_control()).collect();
-                    self.reason = Some(CloseReason::PeerTerminated(text));
+                    self.reason = Some(CloseReason::PeerTerminated(printable(packet.data)));
                 }
                 self.lcp.handle(now, packet, &self.config, &mut *self.rng)
             }
@@ -93,10 +90,10 @@ impl Link {
     }
 
     pub(super) fn answer_echo(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
-        let (_, rest) = packet
-            .data
-            .split_first_chunk::<4>()
-            .ok_or(Error::Short("echo magic number"))?;
+        let (theirs, rest) = echo_magic(packet)?;
+        if self.is_own(theirs) {
+            self.echo.looped = true;
+        }
         if self.lcp.is_open() {
             let mut data = self.lcp.policy.magic.unwrap_or(0).to_be_bytes().to_vec();
             // The reply must fit what the peer takes: header, magic, data.
@@ -112,18 +109,37 @@ impl Link {
         Ok(())
     }
 
+    /// An answer that bears our own number is no sign of life, but of a loop.
+    fn echo_reply(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
+        let (theirs, _) = echo_magic(packet)?;
+        if self.is_own(theirs) {
+            self.echo.looped = true;
+        } else {
+            self.echo.unanswered = 0;
+            self.echo.looped = false;
+        }
+        Ok(())
+    }
+
+    fn is_own(&self, magic: u32) -> bool {
+        self.lcp.policy.magic == Some(magic)
+    }
+
     pub(super) fn protocol_rejected(
         &mut self,
         now: Instant,
         protocol: Protocol,
     ) -> Result<(), Error> {
+        if !self.lcp.is_open() {
+            return Err(Error::UnexpectedPhase);
+        }
         match protocol {
-            Protocol::IPCP => {
+            Protocol::IPCP | Protocol::IPV4 => {
                 if let Some(ipcp) = &mut self.ipcp {
                     ipcp.protocol_rejected(now, &self.config);
                 }
             }
-            Protocol::IPV6CP => self.ipv6cp = None,
+            Protocol::IPV6CP | Protocol::IPV6 => self.drop_ipv6(),
             Protocol::LCP | Protocol::PAP | Protocol::CHAP => {
                 let reason = CloseReason::NegotiationFailed("protocol rejected");
                 self.terminate(now, reason, "cannot go on without");
@@ -131,6 +147,17 @@ impl Link {
             _ => {}
         }
         Ok(())
+    }
+
+    /// IPv4 goes on without it.
+    pub(super) fn drop_ipv6(&mut self) {
+        if self
+            .ipv6cp
+            .take()
+            .is_some_and(|ncp| Negotiation::is_open(&ncp))
+        {
+            self.event(Event::Ipv6Down);
+        }
     }
 
     pub(super) fn reject_protocol(&mut self, protocol: Protocol, data: &[u8]) {
@@ -162,7 +189,8 @@ impl Link {
             }
             Auth::Client(auth) if auth.method.protocol() == protocol => {
                 let method = auth.method;
-                let Some(credentials) = &self.config.credentials else {
+                let known = self.retried.as_deref();
+                let Some(credentials) = known.or(self.config.credentials.as_ref()) else {
                     return Err(Error::NotNow);
                 };
                 let first = self.phase == Phase::Authenticate;
@@ -180,8 +208,12 @@ impl Link {
                         self.event(Event::Authenticated { user, method });
                         self.start_network(now);
                     }
-                    Outcome::Refused => {
-                        self.terminate(now, CloseReason::AuthenticationFailed, "refused");
+                    Outcome::Refused(failure) => {
+                        let retry = failure.retry;
+                        self.event(Event::AuthenticationFailed(failure));
+                        if !retry {
+                            self.terminate(now, CloseReason::AuthenticationFailed, "refused");
+                        }
                     }
                     Outcome::Accepted | Outcome::Pending => {}
                 }
@@ -191,4 +223,12 @@ impl Link {
         self.send_all(protocol, out);
         Ok(())
     }
+}
+
+fn echo_magic<'a>(packet: &Packet<'a>) -> Result<(u32, &'a [u8]), Error> {
+    let (magic, rest) = packet
+        .data
+        .split_first_chunk::<4>()
+        .ok_or(Error::Short("echo magic number"))?;
+    Ok((u32::from_be_bytes(*magic), rest))
 }

@@ -5,12 +5,12 @@ use crate::auth::{ClientAuth, ServerAuth, Step};
 use crate::frame;
 use crate::ipcp::Ipcp;
 use crate::ipv6cp::Ipv6cp;
-use crate::lcp::Lcp;
+use crate::lcp::{DEFAULT_MRU, Lcp};
 use crate::negotiate::Negotiation;
 use crate::wire::Protocol;
 use crate::{
-    Assignment, CloseReason, Config, ConfigError, Error, Event, NetworkProtocol, Received, Role,
-    State, Verdict,
+    Assignment, CloseReason, Config, ConfigError, Credentials, Error, Event, NetworkProtocol,
+    Received, Role, State, Verdict,
 };
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
@@ -22,8 +22,6 @@ use std::time::Instant;
 const QUEUE: usize = 256;
 /// Configure-Requests with our own magic number that make a loop.
 const LOOPBACKS: u32 = 3;
-/// Bytes of a rejected frame that go back with a Protocol-Reject at most.
-const REJECTED_BYTES: usize = 256;
 
 /// One PPP link, as server or as client.
 ///
@@ -41,6 +39,8 @@ pub struct Link {
     ipcp: Option<Negotiation<Ipcp>>,
     ipv6cp: Option<Negotiation<Ipv6cp>>,
     assignment: Option<Assignment>,
+    /// Client: given by [`Link::retry`] in place of the configured ones.
+    retried: Option<Box<Credentials>>,
     echo: Echo,
     reject_id: u8,
     auth_id: u8,
@@ -73,6 +73,10 @@ struct Echo {
     next: Option<Instant>,
     unanswered: u32,
     id: u8,
+    /// Whether a packet of the network has come since the last look.
+    heard: bool,
+    /// Whether what comes back is what we have sent.
+    looped: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -97,6 +101,7 @@ impl Link {
     ) -> Result<Self, ConfigError> {
         config.check(role)?;
         let lcp = Lcp::new(&config, role, &mut *rng);
+        let assignment = config.assignment.filter(|_| config.auth.is_empty());
         let [auth_id, ..] = rng.next_u32().to_be_bytes();
         Ok(Self {
             config,
@@ -107,7 +112,8 @@ impl Link {
             auth: Auth::None,
             ipcp: None,
             ipv6cp: None,
-            assignment: None,
+            assignment,
+            retried: None,
             echo: Echo::default(),
             reject_id: 0,
             auth_id,
@@ -173,6 +179,25 @@ impl Link {
         Ok(())
     }
 
+    /// Client: another name or password after [`Event::AuthenticationFailed`] that allows one.
+    ///
+    /// # Errors
+    /// [`Error::NotNow`] if no other try is allowed, [`Error::BadLength`] above 255 bytes.
+    pub fn retry(&mut self, now: Instant, credentials: Credentials) -> Result<(), Error> {
+        if credentials.too_long() {
+            return Err(Error::BadLength("credentials"));
+        }
+        let Auth::Client(auth) = &mut self.auth else {
+            return Err(Error::NotNow);
+        };
+        let mut out = Vec::new();
+        auth.retry(now, &self.config, &credentials, &mut *self.rng, &mut out)?;
+        let protocol = auth.method.protocol();
+        self.retried = Some(Box::new(credentials));
+        self.send_all(protocol, out);
+        Ok(())
+    }
+
     // --- input ---
 
     /// Takes the frame at `frame` in `buf`: from the address field, or from the protocol field if
@@ -189,11 +214,11 @@ impl Link {
         let (protocol, range) = frame::parse(buf, frame)?;
         match protocol {
             Protocol::IPV4 if self.ipcp.as_ref().is_some_and(Negotiation::is_open) => {
-                self.echo.unanswered = 0;
+                self.echo.heard = true;
                 return Ok(Received::Ipv4(range));
             }
             Protocol::IPV6 if self.ipv6cp.as_ref().is_some_and(Negotiation::is_open) => {
-                self.echo.unanswered = 0;
+                self.echo.heard = true;
                 return Ok(Received::Ipv6(range));
             }
             _ => {}
@@ -202,7 +227,10 @@ impl Link {
             return Err(Error::UnexpectedPhase);
         }
         let data = buf.get(range).ok_or(Error::Short("frame"))?;
-        self.echo.unanswered = 0;
+        // Answers repeat what they answer: what is larger than we take gets none.
+        if data.len() > usize::from(self.config.mru.max(DEFAULT_MRU)) {
+            return Err(Error::BadLength("control packet"));
+        }
         let result = self.control(now, protocol, data);
         self.settle(now);
         result.map(|()| Received::Control)
@@ -227,13 +255,13 @@ impl Link {
     /// The next frame to send, from its address field.
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmits.pop_front()
+        pop(&mut self.transmits)
     }
 
     /// What happened next.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        pop(&mut self.events)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
@@ -309,6 +337,13 @@ impl Link {
         self.lcp.policy.peer.mru
     }
 
+    /// Control characters the peer wants escaped on a serial line (RFC 1662 section 7.1); all of
+    /// them until it has said otherwise. LCP packets of codes 1 to 7 escape all in any case.
+    #[must_use]
+    pub fn peer_async_map(&self) -> u32 {
+        self.lcp.policy.peer.async_map
+    }
+
     // --- queues ---
 
     fn send_all(&mut self, protocol: Protocol, packets: Vec<Vec<u8>>) {
@@ -334,4 +369,13 @@ impl Link {
             self.events.push_back(event);
         }
     }
+}
+
+/// The next of `queue`; an idle link holds no memory for it.
+fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let next = queue.pop_front();
+    if next.is_none() && queue.capacity() > 0 {
+        *queue = VecDeque::new();
+    }
+    next
 }

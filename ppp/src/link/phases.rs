@@ -46,17 +46,11 @@ impl Link {
             Signal::Up => self.lcp_up(now),
             Signal::Down => {
                 self.auth = Auth::None;
-                if let Some(mut ipcp) = self.ipcp.take()
-                    && ipcp.is_open()
-                {
-                    ipcp.lower_down(now, &self.config);
-                    self.event(Event::Ipv4Down);
+                if self.ipcp.as_ref().is_some_and(Negotiation::is_open) {
+                    self.ipv4_down();
                 }
-                if let Some(ipv6cp) = self.ipv6cp.take()
-                    && ipv6cp.is_open()
-                {
-                    self.event(Event::Ipv6Down);
-                }
+                self.ipcp = None;
+                self.drop_ipv6();
                 self.echo = Echo::default();
                 if self.phase != Phase::Terminate {
                     self.phase = Phase::Establish;
@@ -78,6 +72,8 @@ impl Link {
         if self.phase == Phase::Terminate {
             return;
         }
+        self.lcp.policy.loopbacks = 0;
+        self.reason = None;
         let (asked, peer) = (self.lcp.policy.asked, self.lcp.policy.peer);
         self.event(Event::LcpUp {
             peer_mru: peer.mru,
@@ -135,6 +131,11 @@ impl Link {
         match signal {
             Signal::Up => {
                 if let Some(ipcp) = &self.ipcp {
+                    if ipcp.policy.local.is_unspecified() {
+                        let reason = CloseReason::NegotiationFailed("ipcp");
+                        self.terminate(now, reason, "no address was given");
+                        return;
+                    }
                     let given = |address: Option<std::net::Ipv4Addr>| {
                         address.filter(|address| !address.is_unspecified())
                     };
@@ -147,7 +148,7 @@ impl Link {
                     self.event(event);
                 }
             }
-            Signal::Down => self.event(Event::Ipv4Down),
+            Signal::Down => self.ipv4_down(),
             Signal::Finished => {
                 // A link without IPv4 is of no use to anybody here.
                 let reason = self.reason.take();
@@ -161,6 +162,17 @@ impl Link {
         }
     }
 
+    fn ipv4_down(&mut self) {
+        // Without an address it never was up.
+        if self
+            .ipcp
+            .as_ref()
+            .is_some_and(|ipcp| !ipcp.policy.local.is_unspecified())
+        {
+            self.event(Event::Ipv4Down);
+        }
+    }
+
     pub(super) fn on_ipv6cp(&mut self, signal: Signal) {
         match signal {
             Signal::Up => {
@@ -170,8 +182,7 @@ impl Link {
                 }
             }
             Signal::Down => self.event(Event::Ipv6Down),
-            // IPv4 goes on without it.
-            Signal::Finished | Signal::Hopeless => self.ipv6cp = None,
+            Signal::Finished | Signal::Hopeless => self.drop_ipv6(),
         }
     }
 
@@ -225,9 +236,20 @@ impl Link {
         if at > now || !self.lcp.is_open() {
             return;
         }
+        if std::mem::take(&mut self.echo.heard) {
+            // Who sends packets is there.
+            self.echo.unanswered = 0;
+            self.echo.next = Some(now + interval);
+            return;
+        }
         if self.echo.unanswered >= self.config.echo_failures {
             self.echo.next = None;
-            self.terminate(now, CloseReason::EchoTimeout, "no answer to echo");
+            let (reason, text) = if self.echo.looped {
+                (CloseReason::Loopback, "loopback")
+            } else {
+                (CloseReason::EchoTimeout, "no answer to echo")
+            };
+            self.terminate(now, reason, text);
             return;
         }
         self.echo.unanswered += 1;

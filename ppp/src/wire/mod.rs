@@ -14,10 +14,12 @@
 )]
 
 mod chap;
+mod failure;
 mod option;
 mod packet;
 
 pub use chap::{ChapValue, MsChapV2Response, PapRequest};
+pub use failure::MsChapFailure;
 pub use option::{ConfigOption, Options};
 pub use packet::{Code, Packet};
 
@@ -39,5 +41,7 @@ impl Protocol {
     pub const LCP: Self = Self(0xc021);
     pub const PAP: Self = Self(0xc023);
     pub const CHAP: Self = Self(0xc223);
+    /// Link Quality Report (RFC 1989).
+    pub const LQR: Self = Self(0xc025);
     pub const EAP: Self = Self(0xc227);
 }
