@@ -42,7 +42,10 @@ fn known_check_sequences() {
 /// The first entries of the table of RFC 1662 appendix C.2, each the sequence of one byte.
 #[test]
 fn table_of_appendix_c() {
-    for (index, entry) in [0x0000, 0x1189, 0x2312, 0x329b, 0x4624].into_iter().enumerate() {
+    for (index, entry) in [0x0000, 0x1189, 0x2312, 0x329b, 0x4624]
+        .into_iter()
+        .enumerate()
+    {
         // From 0xffff on, the table is entered at the complement of the byte.
         let byte = 0xff ^ u8::try_from(index).unwrap();
         assert_eq!(Fcs::Fcs16.of(&[byte]), (0x00ff ^ entry) ^ 0xffff);
@@ -126,7 +129,11 @@ fn characters_of_the_line_are_taken_out() {
 /// CVE-2024-2397: a de-escaping that never ended. Here each byte is looked at once.
 #[test]
 fn cve_2024_2397_escapes_without_end() {
-    for line in [vec![ESCAPE; 10_000], vec![FLAG; 10_000], [FLAG, ESCAPE].repeat(5_000)] {
+    for line in [
+        vec![ESCAPE; 10_000],
+        vec![FLAG; 10_000],
+        [FLAG, ESCAPE].repeat(5_000),
+    ] {
         for frame in decode(&mut decoder(), &line, 1_000) {
             assert_eq!(frame, Err(FrameError::Aborted));
         }
