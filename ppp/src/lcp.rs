@@ -181,8 +181,11 @@ impl Policy for Lcp {
                 Judgement::Good => {}
                 Judgement::Prefer(data) => objections.prefer(option.kind, &data),
                 Judgement::Looped(data) => {
+                    // The request may well be our own: nothing else in it counts.
                     self.loopbacks += 1;
+                    let mut objections = Objections::default();
                     objections.prefer(option.kind, &data);
+                    return objections.answer();
                 }
                 Judgement::Unknown => objections.reject(option),
             }
