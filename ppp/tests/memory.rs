@@ -1,4 +1,5 @@
 //! Packets allocate nothing, and an idle link holds little.
+#![allow(clippy::print_stdout, reason = "the figure is of interest")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
