@@ -14,6 +14,10 @@ enum Step {
     LoseToServer,
     Mutate(u16, u8),
     Inject(Vec<u8>),
+    InjectToClient(Vec<u8>),
+    LoseToClient,
+    CloseServer,
+    CloseClient,
     Wait(u8),
 }
 
@@ -59,6 +63,10 @@ fuzz_target!(|steps: Vec<Step>| {
                 }
             }
             Step::Inject(frame) => feed(&mut server, now, frame),
+            Step::InjectToClient(frame) => feed(&mut client, now, frame),
+            Step::LoseToClient => drop(server.poll_transmit()),
+            Step::CloseServer => server.close(now, "closed"),
+            Step::CloseClient => client.close(now, "closed"),
             Step::Wait(seconds) => {
                 now += Duration::from_secs(u64::from(seconds));
                 client.handle_timeout(now);
@@ -79,6 +87,8 @@ fuzz_target!(|steps: Vec<Step>| {
         }
         while client.poll_event().is_some() {}
     }
-    server.lower_down(now);
-    assert_eq!(server.poll_timeout(), None);
+    for mut link in [server, client] {
+        link.lower_down(now);
+        assert_eq!(link.poll_timeout(), None);
+    }
 });
