@@ -232,6 +232,9 @@ impl Link {
             return Err(Error::BadLength("control packet"));
         }
         let result = self.control(now, protocol, data);
+        if result.is_ok() && !self.echo.looped {
+            self.echo.unanswered = 0;
+        }
         self.settle(now);
         result.map(|()| Received::Control)
     }
