@@ -50,6 +50,15 @@ pub enum SealError {
 }
 
 impl SealError {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoSa,
+        Self::Expired,
+        Self::SequenceExhausted,
+        Self::NoRoom,
+        Self::TooLong,
+    ];
+
     /// A stable word for logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -91,6 +100,17 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Each of them.
+    pub const ALL: [Self; 7] = [
+        Self::NoSa,
+        Self::Short,
+        Self::Replay,
+        Self::Icv,
+        Self::Padding,
+        Self::Expired,
+        Self::Dummy,
+    ];
+
     /// A stable word for logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {

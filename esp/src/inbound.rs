@@ -1,15 +1,19 @@
+use crate::batch::Open;
 use crate::cipher::Engine;
-use crate::integrity::Hasher;
+use crate::integrity::{BATCH, Hasher, Signed, macs, verify};
+use crate::lanes::hash::Tag;
 use crate::lifetime::{Expiry, Usage};
 use crate::outbound::{Aad, low32};
 use crate::replay::ReplayWindow;
 use crate::{HEADER, NO_NEXT_HEADER, OpenError, SaConfig, SaError, Suite};
+use fearless_simd::Level;
 use std::ops::Range;
 use std::time::Instant;
 
 /// The receiving end of an SA.
 pub struct InboundSa {
     spi: u32,
+    level: Level,
     suite: Suite,
     esn: bool,
     engine: Engine,
@@ -51,11 +55,13 @@ impl InboundSa {
             .suite
             .integrity()
             .map(|i| Hasher::new(i, config.integrity_key()));
+        let level = Level::new();
         Ok(Self {
             spi: config.spi,
+            level,
             suite: config.suite,
             esn: config.esn,
-            engine: Engine::new(config.suite.cipher(), config.encryption_key())?,
+            engine: Engine::new(level, config.suite.cipher(), config.encryption_key())?,
             hasher: hasher.transpose()?,
             window: ReplayWindow::new(config.replay_window),
             usage: Usage::new(now, config.lifetime),
@@ -81,30 +87,109 @@ impl InboundSa {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Opened, OpenError> {
+        let sequence = self.examine(now, buf, &packet)?;
+        let verified = match self.signed(buf, &packet, sequence) {
+            Some((hasher, signed)) => verify(&hasher.mac(signed), self.icv(buf, &packet)),
+            None => true,
+        };
+        self.finish(buf, packet, sequence, verified)
+    }
+
+    /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
+    pub fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_>]) {
+        for jobs in jobs.chunks_mut(BATCH) {
+            let mut tags = [[0; 32]; BATCH];
+            let mut plans = [None; BATCH];
+            let mut work = [const { None }; BATCH];
+            for ((job, plan), work) in jobs.iter().zip(&mut plans).zip(&mut work) {
+                (*plan, *work) = self.plan(now, job.buf, &job.packet);
+            }
+            macs(self.level, &work, &mut tags);
+            for ((job, plan), tag) in jobs.iter_mut().zip(plans).zip(&tags) {
+                job.result = self.conclude(now, job.buf, job.packet.clone(), plan, tag);
+            }
+        }
+    }
+
+    /// The sequence number of a packet that may be good, and what its MAC is to be computed of.
+    pub(crate) fn plan<'s>(
+        &'s self,
+        now: Instant,
+        buf: &'s [u8],
+        packet: &Range<usize>,
+    ) -> (Option<u64>, Option<(&'s Hasher, Signed<'s>)>) {
+        let sequence = self.examine(now, buf, packet).ok();
+        let work = sequence.and_then(|sequence| self.signed(buf, packet, sequence));
+        (sequence, work)
+    }
+
+    /// Opens a packet whose MAC is `tag`, if [`plan`](Self::plan) gave something.
+    pub(crate) fn conclude(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+        packet: Range<usize>,
+        planned: Option<u64>,
+        tag: &Tag,
+    ) -> Result<Opened, OpenError> {
+        // The packets before may have changed what can be said of this one.
+        let sequence = self.examine(now, buf, &packet)?;
+        if self.hasher.is_none() || planned != Some(sequence) {
+            return self.open(now, buf, packet);
+        }
+        let verified = verify(tag, self.icv(buf, &packet));
+        self.finish(buf, packet, sequence, verified)
+    }
+
+    /// What can be said of a packet before its ICV; gives its sequence number.
+    fn examine(&self, now: Instant, buf: &[u8], packet: &Range<usize>) -> Result<u64, OpenError> {
         if self.usage.is_over(now) {
             return Err(OpenError::Expired);
         }
         let cipher = self.suite.cipher();
-        let (iv_length, icv_length) = (cipher.iv_length(), self.suite.icv_length());
-        let whole = buf.get_mut(packet.clone()).ok_or(OpenError::Short)?;
-        let least = HEADER + iv_length + cipher.alignment().max(2) + icv_length;
-        if whole.len() < least {
+        let whole = buf.get(packet.clone()).ok_or(OpenError::Short)?;
+        let around = HEADER + cipher.iv_length() + self.suite.icv_length();
+        let text = whole.len().checked_sub(around).ok_or(OpenError::Short)?;
+        if text < cipher.alignment().max(2) || !text.is_multiple_of(cipher.alignment()) {
             return Err(OpenError::Short);
         }
-        let length = whole.len();
-        let (signed, icv) = whole.split_at_mut(length - icv_length);
-        let sequence = self.sequence(signed)?;
-        let esn_high = self.esn.then(|| low32(sequence >> 32));
-        if let Some(hasher) = &self.hasher
-            && !hasher.verify(signed, esn_high, icv)
-        {
+        self.sequence(whole)
+    }
+
+    fn signed<'s>(
+        &'s self,
+        buf: &'s [u8],
+        packet: &Range<usize>,
+        sequence: u64,
+    ) -> Option<(&'s Hasher, Signed<'s>)> {
+        let signed = Signed {
+            packet: &buf[packet.start..packet.end - self.suite.icv_length()],
+            esn_high: self.esn.then(|| low32(sequence >> 32)),
+        };
+        Some((self.hasher.as_ref()?, signed))
+    }
+
+    fn icv<'b>(&self, buf: &'b [u8], packet: &Range<usize>) -> &'b [u8] {
+        &buf[packet.end - self.suite.icv_length()..packet.end]
+    }
+
+    /// Decrypts what has been examined and, but for AES-GCM, verified.
+    fn finish(
+        &mut self,
+        buf: &mut [u8],
+        packet: Range<usize>,
+        sequence: u64,
+        verified: bool,
+    ) -> Result<Opened, OpenError> {
+        if !verified {
             return Err(OpenError::Icv);
         }
-        let (head, text) = signed.split_at_mut(HEADER + iv_length);
-        let iv = head.get(HEADER..).unwrap_or_default();
-        if !text.len().is_multiple_of(cipher.alignment()) {
-            return Err(OpenError::Short);
-        }
+        let cipher = self.suite.cipher();
+        let length = packet.len();
+        let start = packet.start + HEADER + cipher.iv_length();
+        let (signed, icv) = buf[packet].split_at_mut(length - self.suite.icv_length());
+        let (head, text) = signed.split_at_mut(HEADER + cipher.iv_length());
+        let iv = &head[HEADER..];
         if cipher.is_aead() {
             let aad = Aad::new(self.spi, sequence, self.esn);
             if !self.engine.gcm_open(iv, aad.bytes(), text, icv) {
@@ -119,7 +204,6 @@ impl InboundSa {
         if next_header == NO_NEXT_HEADER {
             return Err(OpenError::Dummy);
         }
-        let start = packet.start + HEADER + iv_length;
         Ok(Opened {
             payload: start..start + payload,
             next_header,

@@ -1,75 +1,122 @@
+use crate::lanes::hash::{Job, Key, Kind, Tag, mac_many};
 use crate::{Integrity, SaError};
+use fearless_simd::Level;
 use hmac::{Hmac, KeyInit as _, Mac};
-use md5::Md5;
-use sha1::Sha1;
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha384, Sha512};
 use subtle::ConstantTimeEq as _;
 
 /// An HMAC with its key's inner and outer states computed in advance.
-#[derive(Clone)]
 pub(crate) enum Hasher {
-    Md5(Hmac<Md5>),
-    Sha1(Hmac<Sha1>),
-    Sha256(Hmac<Sha256>),
+    Lanes(Key),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
 }
 
-/// Longest ICV in bytes.
-const MAX_ICV: usize = 32;
+/// A packet without its ICV, and the high half of its sequence number if that is extended.
+#[derive(Clone, Copy)]
+pub(crate) struct Signed<'a> {
+    pub(crate) packet: &'a [u8],
+    pub(crate) esn_high: Option<u32>,
+}
 
 impl Hasher {
     pub(crate) fn new(algorithm: Integrity, key: &[u8]) -> Result<Self, SaError> {
         algorithm.check_key(key)?;
         // HMAC takes keys of any length; ours has been checked.
-        let made = match algorithm {
-            Integrity::HmacMd5_96 => Hmac::new_from_slice(key).map(Self::Md5),
-            Integrity::HmacSha1_96 => Hmac::new_from_slice(key).map(Self::Sha1),
+        match algorithm {
+            Integrity::HmacMd5_96 => Ok(Self::Lanes(Key::new(Kind::Md5, key))),
+            Integrity::HmacSha1_96 => Ok(Self::Lanes(Key::new(Kind::Sha1, key))),
             Integrity::HmacSha256_128 | Integrity::HmacSha256_96 => {
-                Hmac::new_from_slice(key).map(Self::Sha256)
+                Ok(Self::Lanes(Key::new(Kind::Sha256, key)))
             }
-            Integrity::HmacSha384_192 => Hmac::new_from_slice(key).map(Self::Sha384),
-            Integrity::HmacSha512_256 => Hmac::new_from_slice(key).map(Self::Sha512),
-        };
-        made.map_err(|_| SaError::BadSuite)
-    }
-
-    /// Writes the ICV of `packet`, and of the high half of an extended sequence number, to `icv`.
-    pub(crate) fn sign(&self, packet: &[u8], esn_high: Option<u32>, icv: &mut [u8]) {
-        let mut full = [0; MAX_ICV];
-        self.compute(packet, esn_high, &mut full);
-        if let Some(part) = full.get(..icv.len()) {
-            icv.copy_from_slice(part);
+            Integrity::HmacSha384_192 => Hmac::new_from_slice(key)
+                .map(Self::Sha384)
+                .map_err(|_| SaError::BadSuite),
+            Integrity::HmacSha512_256 => Hmac::new_from_slice(key)
+                .map(Self::Sha512)
+                .map_err(|_| SaError::BadSuite),
         }
     }
 
-    /// Compares in constant time.
-    pub(crate) fn verify(&self, packet: &[u8], esn_high: Option<u32>, icv: &[u8]) -> bool {
-        let mut full = [0; MAX_ICV];
-        self.compute(packet, esn_high, &mut full);
-        full.get(..icv.len())
-            .is_some_and(|part| part.ct_eq(icv).into())
+    /// The MAC before it is cut to the ICV's length.
+    pub(crate) fn mac(&self, signed: Signed<'_>) -> Tag {
+        let suffix = signed.esn_high.map(u32::to_be_bytes);
+        match self {
+            Self::Lanes(key) => key.mac(signed.packet, suffix),
+            Self::Sha384(mac) => run(mac, signed.packet, suffix),
+            Self::Sha512(mac) => run(mac, signed.packet, suffix),
+        }
     }
 
-    fn compute(&self, packet: &[u8], esn_high: Option<u32>, out: &mut [u8; MAX_ICV]) {
+    fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Md5(mac) => run(mac, packet, esn_high, out),
-            Self::Sha1(mac) => run(mac, packet, esn_high, out),
-            Self::Sha256(mac) => run(mac, packet, esn_high, out),
-            Self::Sha384(mac) => run(mac, packet, esn_high, out),
-            Self::Sha512(mac) => run(mac, packet, esn_high, out),
+            Self::Lanes(key) => Some(key.kind),
+            Self::Sha384(_) | Self::Sha512(_) => None,
         }
     }
 }
 
-fn run<M: Mac + Clone>(mac: &M, packet: &[u8], esn_high: Option<u32>, out: &mut [u8; MAX_ICV]) {
+fn run<M: Mac + Clone>(mac: &M, packet: &[u8], suffix: Option<[u8; 4]>) -> Tag {
     let mut mac = mac.clone();
     mac.update(packet);
-    if let Some(high) = esn_high {
-        mac.update(&high.to_be_bytes());
+    if let Some(suffix) = suffix {
+        mac.update(&suffix);
     }
-    let digest = mac.finalize().into_bytes();
-    for (to, from) in out.iter_mut().zip(digest) {
+    let mut tag = [0; 32];
+    for (to, from) in tag.iter_mut().zip(mac.finalize().into_bytes()) {
         *to = from;
+    }
+    tag
+}
+
+/// Compares in constant time.
+pub(crate) fn verify(tag: &Tag, icv: &[u8]) -> bool {
+    tag.get(..icv.len())
+        .is_some_and(|part| part.ct_eq(icv).into())
+}
+
+/// Packets whose MACs are computed side by side, at most.
+pub(crate) const BATCH: usize = 64;
+
+/// The MACs of `work`; what has none keeps its place in `tags` as it is.
+pub(crate) fn macs(level: Level, work: &[Option<(&Hasher, Signed<'_>)>], tags: &mut [Tag; BATCH]) {
+    for kind in [Kind::Md5, Kind::Sha1, Kind::Sha256] {
+        let mut places = [0; BATCH];
+        let mut found = 0;
+        for (i, item) in work.iter().enumerate().take(BATCH) {
+            if item.is_some_and(|(hasher, _)| hasher.kind() == Some(kind)) {
+                places[found] = i;
+                found += 1;
+            }
+        }
+        let Some((Hasher::Lanes(key), _)) = places[..found].first().and_then(|i| work[*i]) else {
+            continue;
+        };
+        let mut jobs = [Job {
+            key,
+            message: &[],
+            suffix: None,
+        }; BATCH];
+        for (job, place) in jobs.iter_mut().zip(&places[..found]) {
+            if let Some((Hasher::Lanes(key), signed)) = work[*place] {
+                *job = Job {
+                    key,
+                    message: signed.packet,
+                    suffix: signed.esn_high.map(u32::to_be_bytes),
+                };
+            }
+        }
+        let mut made = [[0; 32]; BATCH];
+        mac_many(level, kind, &jobs[..found], &mut made);
+        for (tag, place) in made.iter().zip(&places[..found]) {
+            tags[*place] = *tag;
+        }
+    }
+    for (item, tag) in work.iter().zip(tags) {
+        if let Some((hasher, signed)) = item
+            && hasher.kind().is_none()
+        {
+            *tag = hasher.mac(*signed);
+        }
     }
 }

@@ -1,24 +1,29 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod batch;
 mod cipher;
 mod config;
+mod counters;
 mod error;
 mod inbound;
 mod integrity;
+mod lanes;
 mod lifetime;
 mod outbound;
 mod replay;
 mod sadb;
 mod suite;
 
+pub use batch::{Open, Seal};
 pub use config::SaConfig;
+pub use counters::{Counters, Stats};
 pub use error::{OpenError, SaError, SealError};
 pub use inbound::{InboundSa, Opened};
 pub use lifetime::Lifetime;
 pub use outbound::{OutboundSa, Overhead};
 pub use rand_core;
-pub use sadb::{Event, Found, OutboundId, Sadb, Stats};
+pub use sadb::{Event, Found, OutboundId, Sadb};
 pub use suite::{Cipher, Integrity, Suite};
 
 /// SPI and sequence number (RFC 4303 section 2).

@@ -1,0 +1,147 @@
+// A round is 64 packets: IPsec-MB's job interface, and OpenSSL's EVP one packet at a time.
+#include <intel-ipsec-mb.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { AES128_SHA1, AES256_SHA256, TDES_SHA1, DES_MD5, GCM128 };
+enum { PACKETS = 64, HEAD = 24 };
+
+static uint8_t buf[PACKETS][2048], tag[PACKETS][64], iv[16], key[32] = {7, 1, 2, 3};
+
+static IMB_MGR *mgr;
+static DECLARE_ALIGNED(uint32_t enc[2][15 * 4], 16);
+static DECLARE_ALIGNED(uint32_t dec[2][15 * 4], 16);
+static uint64_t des[3][16];
+static const void *des3[3] = {des[0], des[1], des[2]};
+static uint8_t inner[64] = {1}, outer[64] = {2};
+static DECLARE_ALIGNED(struct gcm_key_data gcm, 64);
+
+const char *mb_version(void) { return imb_get_version_str(); }
+
+void mb_init(void) {
+  mgr = alloc_mb_mgr(0);
+  init_mb_mgr_auto(mgr, NULL);
+  IMB_AES_KEYEXP_128(mgr, key, enc[0], dec[0]);
+  IMB_AES_KEYEXP_256(mgr, key, enc[1], dec[1]);
+  for (int i = 0; i < 3; i++) {
+    uint8_t k[8] = {i + 1, 2, 3, 4, 5, 6, 7, 8};
+    IMB_DES_KEYSCHED(mgr, des[i], k);
+  }
+  IMB_AES128_GCM_PRE(mgr, key, &gcm);
+}
+
+void mb_round(int suite, int seal, int length) {
+  if (suite == GCM128) {
+    struct gcm_context_data context;
+    for (int k = 0; k < PACKETS; k++) {
+      if (seal)
+        IMB_AES128_GCM_ENC(mgr, &gcm, &context, buf[k] + 16, buf[k] + 16, length, iv, buf[k], 8, tag[k], 16);
+      else
+        IMB_AES128_GCM_DEC(mgr, &gcm, &context, buf[k] + 16, buf[k] + 16, length, iv, buf[k], 8, tag[k], 16);
+    }
+    return;
+  }
+  static const IMB_CIPHER_MODE modes[] = {IMB_CIPHER_CBC, IMB_CIPHER_CBC, IMB_CIPHER_DES3, IMB_CIPHER_DES};
+  static const IMB_HASH_ALG hashes[] = {IMB_AUTH_HMAC_SHA_1, IMB_AUTH_HMAC_SHA_256, IMB_AUTH_HMAC_SHA_1, IMB_AUTH_MD5};
+  static const int keys[] = {16, 32, 24, 8}, tags[] = {12, 16, 12, 12};
+  const void *e = suite < 2 ? (const void *)enc[suite] : suite == TDES_SHA1 ? (const void *)des3 : des[0];
+  const void *d = suite < 2 ? (const void *)dec[suite] : e;
+  for (int k = 0; k < PACKETS; k++) {
+    IMB_JOB *job = IMB_GET_NEXT_JOB(mgr);
+    job->cipher_direction = seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+    job->chain_order = seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+    job->cipher_mode = modes[suite];
+    job->key_len_in_bytes = keys[suite];
+    job->enc_keys = e;
+    job->dec_keys = d;
+    job->src = buf[k];
+    job->dst = buf[k] + HEAD;
+    job->iv = iv;
+    job->iv_len_in_bytes = suite < 2 ? 16 : 8;
+    job->cipher_start_src_offset_in_bytes = HEAD;
+    job->msg_len_to_cipher_in_bytes = length;
+    job->hash_start_src_offset_in_bytes = 0;
+    job->msg_len_to_hash_in_bytes = length + HEAD;
+    job->hash_alg = hashes[suite];
+    job->u.HMAC._hashed_auth_key_xor_ipad = inner;
+    job->u.HMAC._hashed_auth_key_xor_opad = outer;
+    job->auth_tag_output = tag[k];
+    job->auth_tag_output_len_in_bytes = tags[suite];
+    IMB_SUBMIT_JOB(mgr);
+    while (IMB_GET_COMPLETED_JOB(mgr))
+      ;
+  }
+  while (IMB_FLUSH_JOB(mgr))
+    ;
+}
+
+static EVP_CIPHER_CTX *contexts[5][2], *stitched;
+static HMAC_CTX *macs[4];
+
+void ossl_init(void) {
+  const EVP_CIPHER *ciphers[] = {EVP_aes_128_cbc(), EVP_aes_256_cbc(), EVP_des_ede3_cbc(), NULL, EVP_aes_128_gcm()};
+  const EVP_MD *hashes[] = {EVP_sha1(), EVP_sha256(), EVP_sha1(), EVP_md5()};
+  for (int i = 0; i < 5; i++)
+    for (int seal = 0; seal < 2 && ciphers[i]; seal++) {
+      contexts[i][seal] = EVP_CIPHER_CTX_new();
+      EVP_CipherInit_ex(contexts[i][seal], ciphers[i], NULL, key, iv, seal);
+      EVP_CIPHER_CTX_set_padding(contexts[i][seal], 0);
+    }
+  for (int i = 0; i < 4; i++) {
+    macs[i] = HMAC_CTX_new();
+    HMAC_Init_ex(macs[i], key, 20, hashes[i], NULL);
+  }
+  stitched = EVP_CIPHER_CTX_new();
+  if (!EVP_CipherInit_ex(stitched, EVP_aes_128_cbc_hmac_sha1(), NULL, key, iv, 1))
+    stitched = NULL;
+  else
+    EVP_CIPHER_CTX_ctrl(stitched, EVP_CTRL_AEAD_SET_MAC_KEY, 20, key);
+}
+
+// False where OpenSSL has no such cipher.
+int ossl_round(int suite, int seal, int length) {
+  if (!contexts[suite][seal])
+    return 0;
+  for (int k = 0; k < PACKETS; k++) {
+    EVP_CIPHER_CTX *c = contexts[suite][seal];
+    int n;
+    unsigned m;
+    EVP_CipherInit_ex(c, NULL, NULL, NULL, iv, seal);
+    if (suite == GCM128) {
+      if (!seal)
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, 16, tag[k]);
+      EVP_CipherUpdate(c, NULL, &n, buf[k], 8);
+      EVP_CipherUpdate(c, buf[k] + 16, &n, buf[k] + 16, length);
+      EVP_CipherFinal_ex(c, buf[k], &n);
+      if (seal)
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, tag[k]);
+      continue;
+    }
+    if (!seal) {
+      HMAC_Init_ex(macs[suite], NULL, 0, NULL, NULL);
+      HMAC_Update(macs[suite], buf[k], length + HEAD);
+      HMAC_Final(macs[suite], tag[k], &m);
+    }
+    EVP_CipherUpdate(c, buf[k] + HEAD, &n, buf[k] + HEAD, length);
+    if (seal) {
+      HMAC_Init_ex(macs[suite], NULL, 0, NULL, NULL);
+      HMAC_Update(macs[suite], buf[k], length + HEAD);
+      HMAC_Final(macs[suite], tag[k], &m);
+    }
+  }
+  return 1;
+}
+
+// AES-128-CBC and HMAC-SHA1 in one pass, as TLS uses it: 16 bytes of explicit IV and the payload.
+int stitched_round(int length) {
+  if (!stitched)
+    return 0;
+  for (int k = 0; k < PACKETS; k++) {
+    uint8_t aad[13] = {0, 0, 0, 0, 0, 0, 0, 1, 23, 3, 2, (length + 16) >> 8, (length + 16) & 255};
+    int pad = EVP_CIPHER_CTX_ctrl(stitched, EVP_CTRL_AEAD_TLS1_AAD, 13, aad);
+    EVP_Cipher(stitched, buf[k], buf[k], length + 16 + pad);
+  }
+  return 1;
+}

@@ -1,0 +1,217 @@
+//! The same packets through this suite's ESP, RustCrypto one packet at a time, OpenSSL and
+//! IPsec-MB, in turns, on one core. Prints Gbit/s of payload and our batch's ratio to each.
+
+use aes_gcm::{AeadInOut, Aes128Gcm};
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit, array::Array};
+use esp::{Cipher, InboundSa, Integrity, Open, OutboundSa, SaConfig, Seal, Suite};
+use hmac::{Hmac, Mac};
+use std::ffi::{CStr, c_char, c_int};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+unsafe extern "C" {
+    fn mb_version() -> *const c_char;
+    fn mb_init();
+    fn mb_round(suite: c_int, seal: c_int, length: c_int);
+    fn ossl_init();
+    fn ossl_round(suite: c_int, seal: c_int, length: c_int) -> c_int;
+    fn stitched_round(length: c_int) -> c_int;
+}
+
+const PACKETS: usize = 64;
+const SUITES: [(Cipher, Option<Integrity>); 5] = [
+    (Cipher::AesCbc128, Some(Integrity::HmacSha1_96)),
+    (Cipher::AesCbc256, Some(Integrity::HmacSha256_128)),
+    (Cipher::TripleDesCbc, Some(Integrity::HmacSha1_96)),
+    (Cipher::DesCbc, Some(Integrity::HmacMd5_96)),
+    (Cipher::AesGcm128, None),
+];
+
+/// A pair of SAs and 64 packets.
+struct Ours {
+    config: SaConfig,
+    outbound: OutboundSa,
+    bufs: Vec<Vec<u8>>,
+    size: usize,
+}
+
+impl Ours {
+    fn new(suite: Suite, size: usize) -> Self {
+        let key = |n: usize| (1..=n).map(|i| i as u8 * 3).collect::<Vec<_>>();
+        let integrity = suite.integrity().map_or(0, Integrity::key_length);
+        let config = SaConfig::new(0x1234_5678, suite, &key(suite.cipher().key_length()), &key(integrity));
+        let outbound = OutboundSa::new(Instant::now(), &config, &mut simnet::seeded(1)).unwrap();
+        Self { config, outbound, bufs: vec![vec![0x55; size + 128]; PACKETS], size }
+    }
+
+    fn seal_batch(&mut self) -> [Range<usize>; PACKETS] {
+        let payload = 64..64 + self.size;
+        let mut bufs = self.bufs.iter_mut();
+        let mut jobs: [Seal<'_>; PACKETS] =
+            std::array::from_fn(|_| Seal::new(bufs.next().unwrap(), payload.clone(), 17));
+        self.outbound.seal_batch(Instant::now(), &mut jobs);
+        jobs.map(|job| job.result.unwrap())
+    }
+
+    fn seal(&mut self) {
+        for buf in &mut self.bufs {
+            self.outbound.seal(Instant::now(), buf, 64..64 + self.size, 17).unwrap();
+        }
+    }
+
+    fn open_batch(&mut self) -> Duration {
+        let packets = self.seal_batch();
+        let mut inbound = InboundSa::new(Instant::now(), &self.config).unwrap();
+        let mut bufs = self.bufs.iter_mut().zip(packets);
+        let start = Instant::now();
+        let mut jobs: [Open<'_>; PACKETS] = std::array::from_fn(|_| {
+            let (buf, packet) = bufs.next().unwrap();
+            Open::new(buf, packet)
+        });
+        inbound.open_batch(Instant::now(), &mut jobs);
+        let time = start.elapsed();
+        assert!(jobs.iter().all(|job| job.result.is_ok()));
+        time
+    }
+
+    fn open(&mut self) -> Duration {
+        let packets = self.seal_batch();
+        let mut inbound = InboundSa::new(Instant::now(), &self.config).unwrap();
+        let start = Instant::now();
+        for (buf, packet) in self.bufs.iter_mut().zip(packets) {
+            inbound.open(Instant::now(), buf, packet).unwrap();
+        }
+        start.elapsed()
+    }
+}
+
+/// Cipher and MAC of a packet as one would write it with RustCrypto's crates.
+struct Plain {
+    suite: usize,
+    bufs: Vec<Vec<u8>>,
+    length: usize,
+}
+
+impl Plain {
+    fn round(&mut self, seal: bool) {
+        let key: Vec<u8> = (1..=32_u8).map(|i| i * 3).collect();
+        match self.suite {
+            0 => self.cbc(seal, aes::Aes128::new_from_slice(&key[..16]).unwrap(), Hmac::<sha1::Sha1>::new_from_slice(&key[..20]).unwrap()),
+            1 => self.cbc(seal, aes::Aes256::new_from_slice(&key).unwrap(), Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap()),
+            2 => self.cbc(seal, des::TdesEde3::new_from_slice(&key[..24]).unwrap(), Hmac::<sha1::Sha1>::new_from_slice(&key[..20]).unwrap()),
+            3 => self.cbc(seal, des::Des::new_from_slice(&key[..8]).unwrap(), Hmac::<md5::Md5>::new_from_slice(&key[..16]).unwrap()),
+            _ => {
+                let gcm = Aes128Gcm::new_from_slice(&key[..16]).unwrap();
+                for buf in &mut self.bufs {
+                    let (aad, text) = buf.split_at_mut(16);
+                    let text = &mut text[..self.length];
+                    // Decryption computes the same, but that a wrong tag would stop it.
+                    let tag = gcm.encrypt_inout_detached(&[7; 12].into(), &aad[..8], text.into());
+                    std::hint::black_box(tag).unwrap();
+                }
+            }
+        }
+    }
+
+    fn cbc<C, M>(&mut self, seal: bool, cipher: C, mac: M)
+    where
+        C: cbc::cipher::BlockCipherEncrypt + cbc::cipher::BlockCipherDecrypt,
+        M: Mac + Clone,
+    {
+        for buf in &mut self.bufs {
+            let signed = 24 + self.length;
+            let sign = |buf: &[u8]| {
+                let mut mac = mac.clone();
+                mac.update(&buf[..signed]);
+                std::hint::black_box(mac.finalize());
+            };
+            if !seal {
+                sign(buf);
+            }
+            let (iv, text) = buf[..signed].split_at_mut(24);
+            let iv = Array::try_from(&iv[24 - C::block_size()..]).unwrap();
+            let (blocks, _) = Array::slice_as_chunks_mut(text);
+            if seal {
+                cbc::Encryptor::<&C>::inner_iv_init(&cipher, &iv).encrypt_blocks(blocks);
+                sign(buf);
+            } else {
+                cbc::Decryptor::<&C>::inner_iv_init(&cipher, &iv).decrypt_blocks(blocks);
+            }
+        }
+    }
+}
+
+fn timed(mut round: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    round();
+    start.elapsed()
+}
+
+fn main() {
+    // SAFETY: the peers keep static state, and there is one thread.
+    let version = unsafe {
+        mb_init();
+        ossl_init();
+        CStr::from_ptr(mb_version()).to_string_lossy().into_owned()
+    };
+    let quick = std::env::args().any(|a| a == "--quick");
+    println!("IPsec-MB {version}, OpenSSL's EVP; Gbit/s of payload, best of turns; in brackets: our batch of 64 to it\n");
+    println!("| suite | bytes | | batch of 64 | one packet | RustCrypto | OpenSSL | stitched | IPsec-MB |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for (index, (cipher, integrity)) in SUITES.into_iter().enumerate() {
+        let suite = Suite::new(cipher, integrity).unwrap();
+        for size in [64_usize, 512, 1400] {
+            if quick && size != 1400 {
+                continue;
+            }
+            for seal in [true, false] {
+                let length = if cipher.is_aead() { size + 4 } else { (size + 2).next_multiple_of(cipher.alignment()) };
+                let mut ours = Ours::new(suite, size);
+                let mut plain = Plain { suite: index, bufs: vec![vec![0x55; 2048]; PACKETS], length };
+                let (s, d, l) = (index as c_int, c_int::from(seal), length as c_int);
+                let mut best = [Duration::MAX; 6];
+                for _ in 0..(if quick { 60 } else { 300 }) {
+                    for (contender, best) in best.iter_mut().enumerate() {
+                        let mut turn = Duration::MAX;
+                        for _ in 0..4 {
+                            // SAFETY: as above.
+                            let time = match (contender, seal) {
+                                (0, true) => timed(|| drop(ours.seal_batch())),
+                                (0, false) => ours.open_batch(),
+                                (1, true) => timed(|| ours.seal()),
+                                (1, false) => ours.open(),
+                                (2, _) => timed(|| plain.round(seal)),
+                                (3, _) => {
+                                    let mut there = 0;
+                                    let time = timed(|| there = unsafe { ossl_round(s, d, l) });
+                                    if there == 0 { Duration::MAX } else { time }
+                                }
+                                (4, true) if index == 0 => {
+                                    let mut there = 0;
+                                    let time = timed(|| there = unsafe { stitched_round(l) });
+                                    if there == 0 { Duration::MAX } else { time }
+                                }
+                                (4, _) => Duration::MAX,
+                                _ => timed(|| unsafe { mb_round(s, d, l) }),
+                            };
+                            turn = turn.min(time);
+                        }
+                        *best = turn.min(*best);
+                    }
+                }
+                let rate = |time: Duration| (size * PACKETS * 8) as f64 / time.as_secs_f64() / 1e9;
+                print!("| {suite} | {size} | {} ", if seal { "seal" } else { "open" });
+                for (i, time) in best.into_iter().enumerate() {
+                    if time == Duration::MAX {
+                        print!("| – ");
+                    } else if i == 0 {
+                        print!("| **{:.2}** ", rate(time));
+                    } else {
+                        print!("| {:.2} ({:.2}) ", rate(time), rate(best[0]) / rate(time));
+                    }
+                }
+                println!("|");
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! HMAC (RFC 2104) of many messages, whose blocks go through a hash function side by side.
+
+use super::LANES;
+use super::md5::Md5;
+use super::sha1::Sha1;
+use super::sha256::Sha256;
+use fearless_simd::Level;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Chaining value; a hash function uses as many words as it has.
+pub(crate) type State = [u32; 8];
+/// The blocks of each lane.
+pub(crate) type Data<'a> = [&'a [[u8; 64]]; LANES];
+
+/// A hash function of 32-bit words and 64-byte blocks.
+pub(crate) trait Hash {
+    const INITIAL: State;
+    const WORDS: usize;
+    const BIG_ENDIAN: bool;
+    /// Messages from which on lanes beat one message after the other.
+    const WORTHWHILE: usize;
+
+    fn compress_one(state: &mut State, blocks: &[[u8; 64]]);
+
+    /// `blocks` of each lane, which has at least as many. `state` is by word, then by lane.
+    fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize);
+}
+
+/// Which hash function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Md5,
+    Sha1,
+    Sha256,
+}
+
+/// An HMAC key: the states behind its inner and its outer block.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Key {
+    #[zeroize(skip)]
+    pub(crate) kind: Kind,
+    inner: State,
+    outer: State,
+}
+
+/// One message to authenticate.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) message: &'a [u8],
+    /// Goes behind the message.
+    pub(crate) suffix: Option<[u8; 4]>,
+}
+
+/// A MAC before truncation; the rest is zero.
+pub(crate) type Tag = [u8; 32];
+
+impl Key {
+    /// `key` is at most 64 bytes.
+    pub(crate) fn new(kind: Kind, key: &[u8]) -> Self {
+        match kind {
+            Kind::Md5 => Self::of::<Md5>(kind, key),
+            Kind::Sha1 => Self::of::<Sha1>(kind, key),
+            Kind::Sha256 => Self::of::<Sha256>(kind, key),
+        }
+    }
+
+    fn of<H: Hash>(kind: Kind, key: &[u8]) -> Self {
+        let state = |pad: u8| {
+            let mut block = [pad; 64];
+            for (byte, key) in block.iter_mut().zip(key) {
+                *byte ^= key;
+            }
+            let mut state = H::INITIAL;
+            H::compress_one(&mut state, &[block]);
+            block.zeroize();
+            state
+        };
+        Self {
+            kind,
+            inner: state(0x36),
+            outer: state(0x5c),
+        }
+    }
+
+    pub(crate) fn mac(&self, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
+        let job = Job {
+            key: self,
+            message,
+            suffix,
+        };
+        match self.kind {
+            Kind::Md5 => mac_one::<Md5>(&job),
+            Kind::Sha1 => mac_one::<Sha1>(&job),
+            Kind::Sha256 => mac_one::<Sha256>(&job),
+        }
+    }
+}
+
+/// The MACs of `jobs`, whose keys are all of `kind`.
+pub(crate) fn mac_many(level: Level, kind: Kind, jobs: &[Job<'_>], tags: &mut [Tag]) {
+    match kind {
+        Kind::Md5 => Lanes::<Md5>::run(level, jobs, tags),
+        Kind::Sha1 => Lanes::<Sha1>::run(level, jobs, tags),
+        Kind::Sha256 => Lanes::<Sha256>::run(level, jobs, tags),
+    }
+}
+
+fn mac_one<H: Hash>(job: &Job<'_>) -> Tag {
+    let (body, rest) = job.message.as_chunks();
+    let mut state = job.key.inner;
+    H::compress_one(&mut state, body);
+    let (tail, blocks) = tail::<H>(rest, job.suffix, job.message.len());
+    H::compress_one(&mut state, tail.split_at(blocks).0);
+    let outer = outer_block::<H>(&state);
+    state = job.key.outer;
+    H::compress_one(&mut state, &[outer]);
+    bytes::<H>(&state)
+}
+
+/// The last one or two blocks of the inner hash: what is left, the suffix, and the hash's padding.
+fn tail<H: Hash>(rest: &[u8], suffix: Option<[u8; 4]>, length: usize) -> ([[u8; 64]; 2], usize) {
+    let mut tail = [[0; 64]; 2];
+    let flat = tail.as_flattened_mut();
+    let suffix = suffix.as_ref().map_or(&[][..], |s| s.as_slice());
+    let end = rest.len() + suffix.len();
+    flat[..rest.len()].copy_from_slice(rest);
+    flat[rest.len()..end].copy_from_slice(suffix);
+    flat[end] = 0x80;
+    let blocks = if end + 9 > 64 { 2 } else { 1 };
+    // The key's block counts too.
+    let bits = (64 + length + suffix.len()) as u64 * 8;
+    let bits = if H::BIG_ENDIAN {
+        bits.to_be_bytes()
+    } else {
+        bits.to_le_bytes()
+    };
+    flat[blocks * 64 - 8..blocks * 64].copy_from_slice(&bits);
+    (tail, blocks)
+}
+
+/// The block of the outer hash behind the key's.
+fn outer_block<H: Hash>(inner: &State) -> [u8; 64] {
+    let digest = bytes::<H>(inner);
+    tail::<H>(&digest[..H::WORDS * 4], None, H::WORDS * 4).0[0]
+}
+
+fn bytes<H: Hash>(state: &State) -> Tag {
+    let mut tag = [0; 32];
+    for (to, word) in tag.as_chunks_mut().0.iter_mut().zip(state).take(H::WORDS) {
+        *to = if H::BIG_ENDIAN {
+            word.to_be_bytes()
+        } else {
+            word.to_le_bytes()
+        };
+    }
+    tag
+}
+
+/// What a lane is at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Idle,
+    /// Whole blocks of the message.
+    Body,
+    /// The message's end.
+    Tail,
+    /// The hash of the hash.
+    Outer,
+}
+
+#[derive(Clone, Copy)]
+struct Lane {
+    part: Part,
+    job: usize,
+    /// Blocks of this part that are done, and that are to do.
+    done: usize,
+    to_do: usize,
+    /// The blocks of the tail or of the outer hash.
+    scratch: [[u8; 64]; 2],
+}
+
+struct Lanes<'a, H> {
+    jobs: &'a [Job<'a>],
+    lanes: [Lane; LANES],
+    state: [[u32; LANES]; 8],
+    next: usize,
+    hash: std::marker::PhantomData<H>,
+}
+
+impl<'a, H: Hash> Lanes<'a, H> {
+    fn run(level: Level, jobs: &'a [Job<'a>], tags: &mut [Tag]) {
+        let mut this = Self {
+            jobs,
+            lanes: [Lane {
+                part: Part::Idle,
+                job: 0,
+                done: 0,
+                to_do: 0,
+                scratch: [[0; 64]; 2],
+            }; LANES],
+            state: [[0; LANES]; 8],
+            next: 0,
+            hash: std::marker::PhantomData,
+        };
+        if jobs.len() >= H::WORTHWHILE {
+            for lane in 0..LANES {
+                this.refill(lane);
+            }
+            while this.busy() >= H::WORTHWHILE {
+                this.step(level, tags);
+            }
+        }
+        this.finish(tags);
+    }
+
+    fn busy(&self) -> usize {
+        self.lanes.iter().filter(|l| l.part != Part::Idle).count()
+    }
+
+    /// As many blocks as every busy lane has to do.
+    fn step(&mut self, level: Level, tags: &mut [Tag]) {
+        let busy = |lane: &&Lane| lane.part != Part::Idle;
+        let Some(shortest) = self.lanes.iter().filter(busy).min_by_key(|l| l.to_do) else {
+            return;
+        };
+        let blocks = shortest.to_do;
+        // An idle lane does what another does, for nothing.
+        let spare = source(self.jobs, shortest);
+        let data: Data<'_> = std::array::from_fn(|i| match self.lanes[i].part {
+            Part::Idle => spare,
+            _ => source(self.jobs, &self.lanes[i]),
+        });
+        H::compress(level, &mut self.state, &data, blocks);
+        for lane in 0..LANES {
+            if self.lanes[lane].part == Part::Idle {
+                continue;
+            }
+            self.lanes[lane].done += blocks;
+            self.lanes[lane].to_do -= blocks;
+            if self.lanes[lane].to_do == 0 {
+                self.advance(lane, tags);
+            }
+        }
+    }
+
+    /// The next part of a lane's job, or the next job.
+    fn advance(&mut self, lane: usize, tags: &mut [Tag]) {
+        let Lane { part, job, .. } = self.lanes[lane];
+        match part {
+            Part::Idle => {}
+            Part::Body => self.start_tail(lane),
+            Part::Tail => {
+                let block = outer_block::<H>(&self.column(lane));
+                let outer = self.jobs[job].key.outer;
+                self.set_column(lane, &outer);
+                let lane = &mut self.lanes[lane];
+                lane.scratch[0] = block;
+                (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
+            }
+            Part::Outer => {
+                tags[job] = bytes::<H>(&self.column(lane));
+                self.lanes[lane].part = Part::Idle;
+                self.refill(lane);
+            }
+        }
+    }
+
+    fn refill(&mut self, lane: usize) {
+        let Some(job) = self.jobs.get(self.next) else {
+            return;
+        };
+        self.set_column(lane, &job.key.inner);
+        self.lanes[lane].job = self.next;
+        self.next += 1;
+        let blocks = job.message.len() / 64;
+        if blocks == 0 {
+            self.start_tail(lane);
+        } else {
+            let lane = &mut self.lanes[lane];
+            (lane.part, lane.done, lane.to_do) = (Part::Body, 0, blocks);
+        }
+    }
+
+    fn start_tail(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        let job = &self.jobs[lane.job];
+        let (_, rest) = job.message.as_chunks::<64>();
+        let (scratch, blocks) = tail::<H>(rest, job.suffix, job.message.len());
+        lane.scratch = scratch;
+        (lane.part, lane.done, lane.to_do) = (Part::Tail, 0, blocks);
+    }
+
+    /// What is left, one message after the other.
+    fn finish(mut self, tags: &mut [Tag]) {
+        for lane in 0..LANES {
+            while self.lanes[lane].part != Part::Idle {
+                let mut state = self.column(lane);
+                let now = self.lanes[lane];
+                H::compress_one(&mut state, source(self.jobs, &now).split_at(now.to_do).0);
+                self.set_column(lane, &state);
+                self.lanes[lane].to_do = 0;
+                self.advance(lane, tags);
+            }
+        }
+        for (job, tag) in self.jobs.iter().zip(tags).skip(self.next) {
+            *tag = mac_one::<H>(job);
+        }
+    }
+
+    fn column(&self, lane: usize) -> State {
+        std::array::from_fn(|word| self.state[word][lane])
+    }
+
+    fn set_column(&mut self, lane: usize, state: &State) {
+        for (row, word) in self.state.iter_mut().zip(state) {
+            row[lane] = *word;
+        }
+    }
+}
+
+/// The blocks that a busy lane has to do.
+fn source<'s>(jobs: &'s [Job<'_>], lane: &'s Lane) -> &'s [[u8; 64]] {
+    let all = match lane.part {
+        Part::Body => jobs[lane.job].message.as_chunks().0,
+        _ => lane.scratch.as_slice(),
+    };
+    all.get(lane.done..).unwrap_or_default()
+}

@@ -1,0 +1,172 @@
+//! The same computation for many packets at once, each in a lane of a vector.
+//!
+//! CBC encryption and hashing are serial within a packet: only other packets keep a vector unit busy.
+
+pub(crate) mod des;
+pub(crate) mod hash;
+mod md5;
+mod sha1;
+mod sha256;
+
+use fearless_simd::prelude::*;
+use fearless_simd::{Simd, u32x16};
+
+/// Lanes of a vector of 32-bit words.
+pub(crate) const LANES: usize = 16;
+
+/// A word of each lane.
+type Words<S> = u32x16<S>;
+
+/// What vector units do differently.
+trait Ops<S: Simd> {
+    fn rotate_left<const N: i32>(x: Words<S>) -> Words<S>;
+    /// `a ^ b ^ c`
+    fn xor3(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S>;
+    /// The bits of `b` where `a` is one, those of `c` where it is zero.
+    fn select(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S>;
+    fn majority(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S>;
+    /// `b ^ (a | !c)`
+    fn xor_or_not(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S>;
+}
+
+/// Shifts and two-operand logic, which every vector unit has.
+struct Plain;
+
+impl<S: Simd> Ops<S> for Plain {
+    #[inline(always)]
+    fn rotate_left<const N: i32>(x: Words<S>) -> Words<S> {
+        (x << N.cast_unsigned()) | (x >> (32 - N).cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn xor3(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S> {
+        a ^ b ^ c
+    }
+
+    #[inline(always)]
+    fn select(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S> {
+        c ^ (a & (b ^ c))
+    }
+
+    #[inline(always)]
+    fn majority(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S> {
+        (a & b) | (c & (a | b))
+    }
+
+    #[inline(always)]
+    fn xor_or_not(a: Words<S>, b: Words<S>, c: Words<S>) -> Words<S> {
+        b ^ (a | !c)
+    }
+}
+
+/// AVX-512: rotation and logic of three operands are one instruction each.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{Ops, Words};
+    use core::arch::x86_64::{__m512i, _mm512_rol_epi32, _mm512_ternarylogic_epi32};
+    use fearless_simd::Avx512;
+    use fearless_simd::prelude::*;
+
+    pub(super) struct Wide;
+
+    macro_rules! ternary {
+        ($name:ident, $table:literal) => {
+            #[inline(always)]
+            fn $name(a: Words<Avx512>, b: Words<Avx512>, c: Words<Avx512>) -> Words<Avx512> {
+                fearless_simd::kernel!(
+                    #[inline(always)]
+                    fn logic(avx512: Avx512, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+                        let _ = avx512;
+                        _mm512_ternarylogic_epi32::<$table>(a, b, c)
+                    }
+                );
+                logic(a.simd, a.into(), b.into(), c.into()).simd_into(a.simd)
+            }
+        };
+    }
+
+    macro_rules! rotations {
+        ($x:ident, $n:ident, $($by:literal)*) => {
+            match $n {
+                $($by => {
+                    fearless_simd::kernel!(
+                        #[inline(always)]
+                        fn rotate(avx512: Avx512, x: __m512i) -> __m512i {
+                            let _ = avx512;
+                            _mm512_rol_epi32::<$by>(x)
+                        }
+                    );
+                    rotate($x.simd, $x.into()).simd_into($x.simd)
+                })*
+                _ => <super::Plain as Ops<Avx512>>::rotate_left::<$n>($x),
+            }
+        };
+    }
+
+    impl Ops<Avx512> for Wide {
+        #[inline(always)]
+        fn rotate_left<const N: i32>(x: Words<Avx512>) -> Words<Avx512> {
+            rotations!(x, N, 1 4 5 6 7 9 10 11 12 13 14 15 16 17 19 20 21 22 23 25 26 30)
+        }
+
+        // The tables have a bit for each of 111, 110, 101 ... 000.
+        ternary!(xor3, 0x96);
+        ternary!(select, 0xca);
+        ternary!(majority, 0xe8);
+        ternary!(xor_or_not, 0x39);
+    }
+}
+
+/// Words of a block in each lane: word `w` of lane `l` comes out at `[w][l]`.
+#[inline(always)]
+fn transpose<S: Simd>(
+    simd: S,
+    blocks: &[&[u8; 64]; LANES],
+    word: impl Fn([u8; 4]) -> u32,
+) -> [Words<S>; 16] {
+    let mut rows: [Words<S>; 16] = std::array::from_fn(|lane| {
+        let mut words = [0; 16];
+        for (to, from) in words.iter_mut().zip(blocks[lane].as_chunks().0) {
+            *to = word(*from);
+        }
+        words.simd_into(simd)
+    });
+    // Four perfect shuffles of sixteen rows are a transposition.
+    for _ in 0..4 {
+        rows = std::array::from_fn(|i| {
+            let (a, b) = (rows[i / 2], rows[i / 2 + 8]);
+            if i % 2 == 0 {
+                simd.zip_low_u32x16(a, b)
+            } else {
+                simd.zip_high_u32x16(a, b)
+            }
+        });
+    }
+    rows
+}
+
+/// Runs `$compress::<level, operations>` at the best level there is.
+macro_rules! at_level {
+    ($level:expr, $compress:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx512) = $level.as_avx512() {
+            return avx512.vectorize(
+                #[inline(always)]
+                || $compress::<_, super::avx512::Wide>(avx512, $($argument),*),
+            );
+        }
+        fearless_simd::dispatch!($level, simd => $compress::<_, super::Plain>(simd, $($argument),*));
+    }};
+}
+use at_level;
+
+/// Repeats a macro's call for each of sixteen numbers, so that each has its own code.
+macro_rules! sixteen {
+    ($round:ident $(, $argument:expr)*) => {
+        $round!(0 $(, $argument)*); $round!(1 $(, $argument)*); $round!(2 $(, $argument)*); $round!(3 $(, $argument)*);
+        $round!(4 $(, $argument)*); $round!(5 $(, $argument)*); $round!(6 $(, $argument)*); $round!(7 $(, $argument)*);
+        $round!(8 $(, $argument)*); $round!(9 $(, $argument)*); $round!(10 $(, $argument)*); $round!(11 $(, $argument)*);
+        $round!(12 $(, $argument)*); $round!(13 $(, $argument)*); $round!(14 $(, $argument)*); $round!(15 $(, $argument)*);
+    };
+}
+use sixteen;
