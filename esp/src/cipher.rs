@@ -1,8 +1,11 @@
 use crate::integrity::BATCH;
+use crate::lanes::aes::{self as lanes, Lane};
 use crate::lanes::des;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::gcm as wide;
 use crate::{Cipher, SaError};
+use ::aes::{Aes128, Aes192, Aes256};
 use ::des::{Des, TdesEde3};
-use aes::{Aes128, Aes192, Aes256};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{AesGcm, Tag};
 use cbc::{Decryptor, Encryptor};
@@ -10,9 +13,11 @@ use cipher::array::Array;
 use cipher::consts::{U12, U16};
 use cipher::{
     Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockModeEncrypt as _,
-    InnerIvInit as _,
+    BlockSizeUser, InnerIvInit as _,
 };
 use fearless_simd::Level;
+#[cfg(target_arch = "x86_64")]
+use subtle::ConstantTimeEq as _;
 
 type Gcm<C> = AesGcm<C, U12>;
 
@@ -21,12 +26,15 @@ pub(crate) enum Engine {
     Null,
     Des(Box<des::Key<Des>>),
     TripleDes(Box<des::Key<TdesEde3>>),
-    Aes128(Box<Aes128>),
-    Aes192(Box<Aes192>),
-    Aes256(Box<Aes256>),
+    Aes128(Box<lanes::Key<Aes128>>),
+    Aes192(Box<lanes::Key<Aes192>>),
+    Aes256(Box<lanes::Key<Aes256>>),
     Gcm128(Box<Gcm<Aes128>>, [u8; 4]),
     Gcm192(Box<Gcm<Aes192>>, [u8; 4]),
     Gcm256(Box<Gcm<Aes256>>, [u8; 4]),
+    /// Any AES-GCM where vectors of AES blocks can be had.
+    #[cfg(target_arch = "x86_64")]
+    WideGcm(Box<wide::Key>, [u8; 4]),
 }
 
 /// Bytes of AES-GCM's ICV (RFC 4106 section 6).
@@ -37,14 +45,14 @@ impl Engine {
         algorithm.check_key(key)?;
         let made = match algorithm {
             Cipher::NullTestOnly => Some(Self::Null),
-            Cipher::DesCbc => des::Key::new(level, key).map(Box::new).map(Self::Des),
-            Cipher::TripleDesCbc => des::Key::new(level, key).map(Box::new).map(Self::TripleDes),
-            Cipher::AesCbc128 => keyed(key).map(Self::Aes128),
-            Cipher::AesCbc192 => keyed(key).map(Self::Aes192),
-            Cipher::AesCbc256 => keyed(key).map(Self::Aes256),
-            Cipher::AesGcm128 => salted(key).map(|(c, salt)| Self::Gcm128(c, salt)),
-            Cipher::AesGcm192 => salted(key).map(|(c, salt)| Self::Gcm192(c, salt)),
-            Cipher::AesGcm256 => salted(key).map(|(c, salt)| Self::Gcm256(c, salt)),
+            Cipher::DesCbc => des::Key::new(level, key).map(|k| Self::Des(Box::new(k))),
+            Cipher::TripleDesCbc => des::Key::new(level, key).map(|k| Self::TripleDes(Box::new(k))),
+            Cipher::AesCbc128 => lanes::Key::new(level, key).map(|k| Self::Aes128(Box::new(k))),
+            Cipher::AesCbc192 => lanes::Key::new(level, key).map(|k| Self::Aes192(Box::new(k))),
+            Cipher::AesCbc256 => lanes::Key::new(level, key).map(|k| Self::Aes256(Box::new(k))),
+            Cipher::AesGcm128 => gcm::<Aes128>(level, key, Self::Gcm128),
+            Cipher::AesGcm192 => gcm::<Aes192>(level, key, Self::Gcm192),
+            Cipher::AesGcm256 => gcm::<Aes256>(level, key, Self::Gcm256),
         };
         made.ok_or(SaError::BadSuite)
     }
@@ -52,26 +60,30 @@ impl Engine {
     /// CBC, or nothing for NULL. `text` is whole blocks.
     pub(crate) fn encrypt(&self, iv: &[u8], text: &mut [u8]) {
         match self {
-            Self::Des(c) => cbc_encrypt_lanes(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b)),
-            Self::TripleDes(c) => {
-                cbc_encrypt_lanes(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b));
+            Self::Des(c) => {
+                lanes::cbc_encrypt(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b));
             }
-            Self::Aes128(c) => cbc_encrypt(&**c, iv, text),
-            Self::Aes192(c) => cbc_encrypt(&**c, iv, text),
-            Self::Aes256(c) => cbc_encrypt(&**c, iv, text),
-            Self::Null | Self::Gcm128(..) | Self::Gcm192(..) | Self::Gcm256(..) => {}
+            Self::TripleDes(c) => {
+                lanes::cbc_encrypt(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b));
+            }
+            Self::Aes128(c) => cbc_encrypt(&c.plain, iv, text),
+            Self::Aes192(c) => cbc_encrypt(&c.plain, iv, text),
+            Self::Aes256(c) => cbc_encrypt(&c.plain, iv, text),
+            _ => {}
         }
     }
 
     /// CBC of each of `texts` behind its IV, block by block side by side.
     pub(crate) fn encrypt_many<'a>(&self, texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>) {
         match self {
-            Self::Des(c) => encrypt_many(texts, |b| c.encrypt_blocks(b)),
-            Self::TripleDes(c) => encrypt_many(texts, |b| c.encrypt_blocks(b)),
-            Self::Aes128(c) => encrypt_many(texts, aes_blocks(&**c)),
-            Self::Aes192(c) => encrypt_many(texts, aes_blocks(&**c)),
-            Self::Aes256(c) => encrypt_many(texts, aes_blocks(&**c)),
-            Self::Null | Self::Gcm128(..) | Self::Gcm192(..) | Self::Gcm256(..) => {}
+            Self::Des(c) => in_lanes(texts, |l| lanes::cbc_encrypt(l, |b| c.encrypt_blocks(b))),
+            Self::TripleDes(c) => {
+                in_lanes(texts, |l| lanes::cbc_encrypt(l, |b| c.encrypt_blocks(b)));
+            }
+            Self::Aes128(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
+            Self::Aes192(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
+            Self::Aes256(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
+            _ => {}
         }
     }
 
@@ -80,10 +92,10 @@ impl Engine {
         match self {
             Self::Des(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
             Self::TripleDes(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
-            Self::Aes128(c) => cbc_decrypt(&**c, iv, text),
-            Self::Aes192(c) => cbc_decrypt(&**c, iv, text),
-            Self::Aes256(c) => cbc_decrypt(&**c, iv, text),
-            Self::Null | Self::Gcm128(..) | Self::Gcm192(..) | Self::Gcm256(..) => {}
+            Self::Aes128(c) => cbc_decrypt(&c.plain, iv, text),
+            Self::Aes192(c) => cbc_decrypt(&c.plain, iv, text),
+            Self::Aes256(c) => cbc_decrypt(&c.plain, iv, text),
+            _ => {}
         }
     }
 
@@ -93,6 +105,11 @@ impl Engine {
             Self::Gcm128(c, salt) => gcm_seal(&**c, *salt, iv, aad, text),
             Self::Gcm192(c, salt) => gcm_seal(&**c, *salt, iv, aad, text),
             Self::Gcm256(c, salt) => gcm_seal(&**c, *salt, iv, aad, text),
+            #[cfg(target_arch = "x86_64")]
+            Self::WideGcm(key, salt) => {
+                let nonce = nonce(*salt, iv);
+                Some(key.seal(wide::Input { nonce, aad }, text))
+            }
             _ => None,
         }
     }
@@ -103,18 +120,38 @@ impl Engine {
             Self::Gcm128(c, salt) => gcm_open(&**c, *salt, iv, aad, text, icv),
             Self::Gcm192(c, salt) => gcm_open(&**c, *salt, iv, aad, text, icv),
             Self::Gcm256(c, salt) => gcm_open(&**c, *salt, iv, aad, text, icv),
+            #[cfg(target_arch = "x86_64")]
+            Self::WideGcm(key, salt) => {
+                let nonce = nonce(*salt, iv);
+                key.open(wide::Input { nonce, aad }, text, |tag| {
+                    tag.ct_eq(icv).into()
+                })
+            }
             _ => false,
         }
     }
 }
 
-fn keyed<C: KeyInit>(key: &[u8]) -> Option<Box<C>> {
-    C::new_from_slice(key).ok().map(Box::new)
-}
-
-fn salted<C: KeyInit>(key: &[u8]) -> Option<(Box<C>, [u8; 4])> {
+/// The fastest AES-GCM that there is; `plain` makes the one of the `aes-gcm` crate.
+fn gcm<C>(
+    level: Level,
+    key: &[u8],
+    plain: impl Fn(Box<Gcm<C>>, [u8; 4]) -> Engine,
+) -> Option<Engine>
+where
+    Gcm<C>: KeyInit,
+    C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
+{
     let (key, salt) = key.split_last_chunk::<4>()?;
-    Some((keyed(key)?, *salt))
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = level.as_avx512() {
+        let key = wide::Key::new::<C>(avx512, key)?;
+        return Some(Engine::WideGcm(Box::new(key), *salt));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = level;
+    let key = Gcm::<C>::new_from_slice(key).ok()?;
+    Some(plain(Box::new(key), *salt))
 }
 
 fn cbc_encrypt<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
@@ -125,31 +162,18 @@ fn cbc_encrypt<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
     Encryptor::<&C>::inner_iv_init(cipher, iv).encrypt_blocks(blocks);
 }
 
-/// A text of blocks of `B` bytes and the block before its first.
-struct Lane<'a, const B: usize> {
-    text: &'a mut [[u8; B]],
-    before: [u8; B],
+fn cbc_decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
+    let Ok(iv) = <&Block<C>>::try_from(iv) else {
+        return;
+    };
+    let (blocks, _) = Array::slice_as_chunks_mut(text);
+    Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
 }
 
-impl<'a, const B: usize> Lane<'a, B> {
-    fn new(iv: &[u8], text: &'a mut [u8]) -> Self {
-        Self {
-            text: text.as_chunks_mut().0,
-            before: *iv.first_chunk().unwrap_or(&[0; B]),
-        }
-    }
-}
-
-fn aes_blocks<C>(cipher: &C) -> impl Fn(&mut [[u8; 16]])
-where
-    C: BlockCipherEncrypt<BlockSize = U16>,
-{
-    |blocks| cipher.encrypt_blocks(Array::cast_slice_from_core_mut(blocks))
-}
-
-fn encrypt_many<'a, const B: usize>(
+/// Gives `encrypt` as many texts at once as there may be.
+fn in_lanes<'a, const B: usize>(
     mut texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>,
-    encrypt: impl Fn(&mut [[u8; B]]),
+    encrypt: impl Fn(&mut [Lane<'a, B>]),
 ) {
     let mut lanes: [Lane<'a, B>; BATCH] = std::array::from_fn(|_| Lane::new(&[], &mut []));
     loop {
@@ -161,34 +185,7 @@ fn encrypt_many<'a, const B: usize>(
         if filled == 0 {
             return;
         }
-        cbc_encrypt_lanes(&mut lanes[..filled], &encrypt);
-    }
-}
-
-/// CBC of several texts, a block of each at a time.
-fn cbc_encrypt_lanes<const B: usize>(lanes: &mut [Lane<'_, B>], encrypt: impl Fn(&mut [[u8; B]])) {
-    let mut state = [[0; B]; BATCH];
-    // The longest first, so that those still going are at the front.
-    lanes.sort_unstable_by_key(|lane| std::cmp::Reverse(lane.text.len()));
-    for (state, lane) in state.iter_mut().zip(&*lanes) {
-        *state = lane.before;
-    }
-    let mut block = 0;
-    while let Some(going) = lanes.iter().rposition(|lane| lane.text.len() > block) {
-        let (lanes, state) = (&mut lanes[..=going], &mut state[..=going]);
-        let end = lanes.last().map_or(block, |lane| lane.text.len());
-        for block in block..end {
-            for (state, lane) in state.iter_mut().zip(&*lanes) {
-                for (to, from) in state.iter_mut().zip(&lane.text[block]) {
-                    *to ^= from;
-                }
-            }
-            encrypt(state);
-            for (state, lane) in state.iter().zip(&mut *lanes) {
-                lane.text[block] = *state;
-            }
-        }
-        block = end;
+        encrypt(&mut lanes[..filled]);
     }
 }
 
@@ -207,14 +204,6 @@ fn des_cbc_decrypt(iv: &[u8], text: &mut [u8], decrypt: impl Fn(&mut [[u8; 8]]))
             before = *encrypted;
         }
     }
-}
-
-fn cbc_decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
-    let Ok(iv) = <&Block<C>>::try_from(iv) else {
-        return;
-    };
-    let (blocks, _) = Array::slice_as_chunks_mut(text);
-    Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
 }
 
 /// Salt and IV (RFC 4106 section 4).

@@ -2,14 +2,17 @@
 //!
 //! CBC encryption and hashing are serial within a packet: only other packets keep a vector unit busy.
 
+pub(crate) mod aes;
 pub(crate) mod des;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod gcm;
 pub(crate) mod hash;
 mod md5;
 mod sha1;
 mod sha256;
 
 use fearless_simd::prelude::*;
-use fearless_simd::{Simd, u32x16};
+use fearless_simd::{Simd, u8x16, u8x64, u32x16};
 
 /// Lanes of a vector of 32-bit words.
 pub(crate) const LANES: usize = 16;
@@ -117,19 +120,28 @@ mod avx512 {
     }
 }
 
+/// Order of the bytes of a block's words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Endian {
+    Big,
+    Little,
+}
+
 /// Words of a block in each lane: word `w` of lane `l` comes out at `[w][l]`.
 #[inline(always)]
-fn transpose<S: Simd>(
-    simd: S,
-    blocks: &[&[u8; 64]; LANES],
-    word: impl Fn([u8; 4]) -> u32,
-) -> [Words<S>; 16] {
-    let mut rows: [Words<S>; 16] = std::array::from_fn(|lane| {
-        let mut words = [0; 16];
-        for (to, from) in words.iter_mut().zip(blocks[lane].as_chunks().0) {
-            *to = word(*from);
-        }
-        words.simd_into(simd)
+fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [Words<S>; 16] {
+    let order = match endian {
+        Endian::Big => [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12],
+        Endian::Little => [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+    };
+    let order = u8x64::block_splat(u8x16::from_slice(simd, &order));
+    let mut rows = blocks.map(|block| {
+        let bytes = u8x64::from_slice(simd, block);
+        let bytes = match endian {
+            Endian::Big => simd.swizzle_dyn_within_blocks_u8x64(bytes, order),
+            Endian::Little => bytes,
+        };
+        bytes.bitcast()
     });
     // Four perfect shuffles of sixteen rows are a transposition.
     for _ in 0..4 {

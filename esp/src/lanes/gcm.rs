@@ -1,0 +1,373 @@
+//! AES-GCM (NIST SP 800-38D) with VAES and VPCLMULQDQ. Without them the `aes-gcm` crate does the
+//! work.
+//!
+//! GHASH is computed as POLYVAL of reversed bytes (RFC 8452 appendix A): products of up to 32
+//! blocks and powers of the hash key are summed before one reduction.
+
+use super::aes::RoundKeys;
+use super::aes::avx512::{broadcast, expand};
+use cipher::consts::U16;
+use cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use core::arch::x86_64::{
+    __m128i, __m512i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi32, _mm_xor_si128,
+    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_xor_si256, _mm512_add_epi32,
+    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_bslli_epi128,
+    _mm512_bsrli_epi128, _mm512_castsi512_si256, _mm512_clmulepi64_epi128,
+    _mm512_extracti64x4_epi64, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_ternarylogic_epi64, _mm512_xor_si512, _mm512_zextsi128_si512,
+};
+use fearless_simd::prelude::*;
+use fearless_simd::{Avx512, u8x16, u8x64, u32x16};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Powers of the hash key: those of 32 blocks, of the lengths' block, and of what fills a vector.
+const POWERS: usize = 36;
+/// Bytes between two reductions.
+const CHUNK: usize = 512;
+/// Bytes of text whose key stream is kept until the ICV has been verified.
+const KEPT: usize = 2048;
+
+/// An AES key with powers of its hash key, the highest first.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Key {
+    #[zeroize(skip)]
+    avx512: Avx512,
+    keys: RoundKeys,
+    powers: [[u8; 16]; POWERS],
+}
+
+/// What AES-GCM authenticates besides the text, at most 16 bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) nonce: [u8; 12],
+    pub(crate) aad: &'a [u8],
+}
+
+impl Key {
+    pub(crate) fn new<C>(avx512: Avx512, key: &[u8]) -> Option<Self>
+    where
+        C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
+    {
+        let mut hash_key = [0; 16];
+        C::new_from_slice(key)
+            .ok()?
+            .encrypt_block((&mut hash_key).into());
+        // POLYVAL's key is GHASH's times x.
+        let reversed = u128::from_be_bytes(hash_key);
+        let carry = if reversed >> 127 == 0 {
+            0
+        } else {
+            0xc200_0000_0000_0000_0000_0000_0000_0001
+        };
+        let first = (reversed << 1 ^ carry).to_le_bytes();
+        hash_key.zeroize();
+        let mut powers = [first; POWERS];
+        for i in (0..POWERS - 1).rev() {
+            powers[i] = dot(avx512, &powers[i + 1], &first);
+        }
+        let keys = expand(avx512, key);
+        Some(Self {
+            avx512,
+            keys,
+            powers,
+        })
+    }
+
+    /// Encrypts `text`; gives the tag.
+    pub(crate) fn seal(&self, input: Input<'_>, text: &mut [u8]) -> [u8; 16] {
+        crypt(self.avx512, self, input, text, None)
+    }
+
+    /// Decrypts `text` if `verify` likes its tag.
+    pub(crate) fn open(
+        &self,
+        input: Input<'_>,
+        text: &mut [u8],
+        verify: impl FnOnce(&[u8; 16]) -> bool,
+    ) -> bool {
+        let mut stream = [[0; 64]; KEPT / 64];
+        let tag = crypt(self.avx512, self, input, text, Some(&mut stream));
+        if !verify(&tag) {
+            return false;
+        }
+        if text.len() > KEPT {
+            crypt(self.avx512, self, input, text, None);
+            return true;
+        }
+        let (whole, rest) = text.as_chunks_mut::<64>();
+        for (block, stream) in whole.iter_mut().zip(&stream) {
+            for (to, from) in block.iter_mut().zip(stream) {
+                *to ^= from;
+            }
+        }
+        if let Some(stream) = stream.get(whole.len()) {
+            for (to, from) in rest.iter_mut().zip(stream) {
+                *to ^= from;
+            }
+        }
+        true
+    }
+}
+
+fearless_simd::kernel!(
+    /// Encrypts `text`, or, given where to put the key stream, leaves it as the ciphertext that
+    /// it is. Gives the ciphertext's tag.
+    fn crypt(
+        avx512: Avx512,
+        key: &Key,
+        input: Input<'_>,
+        text: &mut [u8],
+        stream: Option<&mut [[u8; 64]; KEPT / 64]>,
+    ) -> [u8; 16] {
+        let rounds = key.keys.rounds;
+        let keys = broadcast(avx512, &key.keys);
+        let sealing = stream.is_none();
+        let mut unused = [];
+        let mut stream = match stream {
+            Some(stream) => stream.as_mut_slice(),
+            None => unused.as_mut_slice(),
+        };
+        let length = text.len();
+        let swap: __m512i = u8x64::from_slice(avx512, &REVERSE).into();
+
+        // Counters in their own order, so that they can be added to; block 1 makes the tag's mask.
+        let mut first = [0; 16];
+        first[..12].copy_from_slice(&input.nonce);
+        first.reverse();
+        let first: __m128i = u8x16::from_slice(avx512, &first).into();
+        let numbers: [u32; 16] = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0];
+        let numbers: __m512i = u32x16::from_slice(avx512, &numbers).into();
+        let four: __m512i =
+            u32x16::from_slice(avx512, &[4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0]).into();
+        let mut counter = _mm512_add_epi32(_mm512_broadcast_i32x4(first), numbers);
+
+        let mut aad = [0; 16];
+        aad[..input.aad.len()].copy_from_slice(input.aad);
+        aad.reverse();
+        let aad: __m128i = u8x16::from_slice(avx512, &aad).into();
+        let one = _mm512_zextsi128_si512(u8x16::from_slice(avx512, &key.powers[POWERS - 1]).into());
+        let mut sum = reduce(
+            avx512,
+            multiply(avx512, nothing(avx512), _mm512_zextsi128_si512(aad), one),
+        );
+
+        // The mask takes the first block of the first vector, the text begins at the second: the
+        // text's vectors get counters that begin at 2.
+        let mask = _mm512_ternarylogic_epi64::<0x96>(
+            _mm512_shuffle_epi8(counter, swap),
+            keys[0],
+            _mm512_setzero_si512(),
+        );
+        let mut mask = [mask; 1];
+        encrypt(avx512, &keys, rounds, &mut mask);
+        let ones: __m512i =
+            u32x16::from_slice(avx512, &[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]).into();
+        counter = _mm512_add_epi32(counter, ones);
+
+        let (chunks, rest) = text.as_chunks_mut::<CHUNK>();
+        let powers: [__m512i; POWERS / 4] = std::array::from_fn(|i| {
+            u8x64::from_slice(avx512, &key.powers.as_flattened()[64 * i..64 * i + 64]).into()
+        });
+        for chunk in chunks {
+            let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
+            encrypt(avx512, &keys, rounds, &mut blocks);
+            if !sealing {
+                let (here, later) = stream.split_at_mut(stream.len().min(8));
+                for (to, from) in here.iter_mut().zip(blocks) {
+                    store(avx512, from, to);
+                }
+                stream = later;
+            }
+            let mut products = nothing(avx512);
+            for (i, (text, key_stream)) in chunk
+                .as_chunks_mut::<64>()
+                .0
+                .iter_mut()
+                .zip(blocks)
+                .enumerate()
+            {
+                let mut block: __m512i = u8x64::from_slice(avx512, text).into();
+                if sealing {
+                    block = _mm512_xor_si512(block, key_stream);
+                    store(avx512, block, text);
+                }
+                block = _mm512_shuffle_epi8(block, swap);
+                if i == 0 {
+                    block = _mm512_xor_si512(block, _mm512_zextsi128_si512(sum));
+                }
+                products = multiply(avx512, products, block, powers[i + 1]);
+            }
+            sum = reduce(avx512, products);
+        }
+
+        // What is left, then the lengths, right-aligned in whole vectors.
+        let left = rest.len();
+        let filled = left.div_ceil(16) + 1;
+        let vectors = filled.div_ceil(4);
+        let front = (4 * vectors - filled) * 16;
+        if left > 0 {
+            let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
+            encrypt(avx512, &keys, rounds, &mut blocks);
+            let mut flat = [[0; 64]; CHUNK / 64];
+            for (to, from) in flat.iter_mut().zip(blocks) {
+                store(avx512, from, to);
+            }
+            if sealing {
+                for (to, from) in rest.iter_mut().zip(flat.as_flattened()) {
+                    *to ^= from;
+                }
+            } else {
+                for (to, from) in stream.iter_mut().zip(flat) {
+                    *to = from;
+                }
+            }
+        }
+        let mut last = [[0; 64]; POWERS / 4];
+        let flat = last.as_flattened_mut();
+        flat[front..front + left].copy_from_slice(rest);
+        let end = vectors * 64;
+        flat[end - 16..end - 8].copy_from_slice(&(input.aad.len() as u64 * 8).to_be_bytes());
+        flat[end - 8..end].copy_from_slice(&(length as u64 * 8).to_be_bytes());
+        let mut carried = [0; 64];
+        let here: u8x16<Avx512> = sum.simd_into(avx512);
+        here.store_slice(&mut carried[front..front + 16]);
+        let mut products = nothing(avx512);
+        for (i, block) in last[..vectors].iter().enumerate() {
+            let block: __m512i = u8x64::from_slice(avx512, block).into();
+            let mut block = _mm512_shuffle_epi8(block, swap);
+            if i == 0 {
+                let carried: __m512i = u8x64::from_slice(avx512, &carried).into();
+                block = _mm512_xor_si512(block, carried);
+            }
+            products = multiply(avx512, products, block, powers[POWERS / 4 - vectors + i]);
+        }
+        let sum: u8x16<Avx512> = reduce(avx512, products).simd_into(avx512);
+        let mut sum: [u8; 16] = sum.into();
+        sum.reverse();
+        let mut masks = [0; 64];
+        store(avx512, mask[0], &mut masks);
+        for (to, from) in sum.iter_mut().zip(masks) {
+            *to ^= from;
+        }
+        sum
+    }
+);
+
+/// Reverses the bytes of each block.
+const REVERSE: [u8; 64] = {
+    let mut reverse = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        reverse[i] = (15 - i % 16) as u8;
+        i += 1;
+    }
+    reverse
+};
+
+fearless_simd::kernel!(
+    #[inline(always)]
+    fn store(avx512: Avx512, v: __m512i, to: &mut [u8; 64]) {
+        let v: u8x64<Avx512> = v.simd_into(avx512);
+        v.store_slice(to);
+    }
+);
+
+fearless_simd::kernel!(
+    /// The next 32 counter blocks, with the first round key added.
+    #[inline(always)]
+    fn counters(
+        avx512: Avx512,
+        counter: &mut __m512i,
+        four: __m512i,
+        swap: __m512i,
+        key: __m512i,
+    ) -> [__m512i; 8] {
+        let _ = avx512;
+        let mut blocks = [key; 8];
+        for block in &mut blocks {
+            *block = _mm512_xor_si512(_mm512_shuffle_epi8(*counter, swap), key);
+            *counter = _mm512_add_epi32(*counter, four);
+        }
+        blocks
+    }
+);
+
+fearless_simd::kernel!(
+    /// The rounds behind the first round key.
+    #[inline(always)]
+    fn encrypt(avx512: Avx512, keys: &[__m512i; 15], rounds: usize, blocks: &mut [__m512i]) {
+        let _ = avx512;
+        for key in &keys[1..rounds] {
+            for block in &mut *blocks {
+                *block = _mm512_aesenc_epi128(*block, *key);
+            }
+        }
+        for block in blocks {
+            *block = _mm512_aesenclast_epi128(*block, keys[rounds]);
+        }
+    }
+);
+
+/// Products not yet reduced: their low, middle and high parts.
+type Products = [__m512i; 3];
+
+fearless_simd::kernel!(
+    #[inline(always)]
+    fn nothing(avx512: Avx512) -> Products {
+        let _ = avx512;
+        [_mm512_setzero_si512(); 3]
+    }
+);
+
+fearless_simd::kernel!(
+    /// Adds the products of each block of `a` and `b`.
+    #[inline(always)]
+    fn multiply(avx512: Avx512, sum: Products, a: __m512i, b: __m512i) -> Products {
+        let _ = avx512;
+        let [low, middle, high] = sum;
+        [
+            _mm512_xor_si512(low, _mm512_clmulepi64_epi128::<0x00>(a, b)),
+            _mm512_ternarylogic_epi64::<0x96>(
+                middle,
+                _mm512_clmulepi64_epi128::<0x01>(a, b),
+                _mm512_clmulepi64_epi128::<0x10>(a, b),
+            ),
+            _mm512_xor_si512(high, _mm512_clmulepi64_epi128::<0x11>(a, b)),
+        ]
+    }
+);
+
+fearless_simd::kernel!(
+    /// The sum over the four blocks, modulo POLYVAL's polynomial.
+    #[inline(always)]
+    fn reduce(avx512: Avx512, products: Products) -> __m128i {
+        let _ = avx512;
+        let [low, middle, high] = products;
+        let low = _mm512_xor_si512(low, _mm512_bslli_epi128::<8>(middle));
+        let high = _mm512_xor_si512(high, _mm512_bsrli_epi128::<8>(middle));
+        let [mut low, high] = [low, high].map(|v| {
+            let half =
+                _mm256_xor_si256(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64::<1>(v));
+            _mm_xor_si128(
+                _mm256_castsi256_si128(half),
+                _mm256_extracti128_si256::<1>(half),
+            )
+        });
+        let polynomial = _mm_set_epi64x(0, 0xc200_0000_0000_0000_u64.cast_signed());
+        for _ in 0..2 {
+            let folded = _mm_clmulepi64_si128::<0x00>(low, polynomial);
+            low = _mm_xor_si128(_mm_shuffle_epi32::<0b01_00_11_10>(low), folded);
+        }
+        _mm_xor_si128(low, high)
+    }
+);
+
+fearless_simd::kernel!(
+    /// POLYVAL's product of two elements.
+    fn dot(avx512: Avx512, a: &[u8; 16], b: &[u8; 16]) -> [u8; 16] {
+        let [a, b] = [a, b].map(|x| _mm512_zextsi128_si512(u8x16::from_slice(avx512, x).into()));
+        let sum: u8x16<Avx512> =
+            reduce(avx512, multiply(avx512, nothing(avx512), a, b)).simd_into(avx512);
+        sum.into()
+    }
+);
