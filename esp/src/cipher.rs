@@ -8,13 +8,10 @@ use ::aes::{Aes128, Aes192, Aes256};
 use ::des::{Des, TdesEde3};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{AesGcm, Tag};
-use cbc::{Decryptor, Encryptor};
+use cbc::Encryptor;
 use cipher::array::Array;
 use cipher::consts::{U12, U16};
-use cipher::{
-    Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockModeEncrypt as _,
-    BlockSizeUser, InnerIvInit as _,
-};
+use cipher::{Block, BlockCipherEncrypt, BlockModeEncrypt as _, BlockSizeUser, InnerIvInit as _};
 use fearless_simd::Level;
 #[cfg(target_arch = "x86_64")]
 use subtle::ConstantTimeEq as _;
@@ -92,9 +89,9 @@ impl Engine {
         match self {
             Self::Des(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
             Self::TripleDes(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
-            Self::Aes128(c) => cbc_decrypt(&c.plain, iv, text),
-            Self::Aes192(c) => cbc_decrypt(&c.plain, iv, text),
-            Self::Aes256(c) => cbc_decrypt(&c.plain, iv, text),
+            Self::Aes128(c) => c.cbc_decrypt(iv, text),
+            Self::Aes192(c) => c.cbc_decrypt(iv, text),
+            Self::Aes256(c) => c.cbc_decrypt(iv, text),
             _ => {}
         }
     }
@@ -160,14 +157,6 @@ fn cbc_encrypt<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
     };
     let (blocks, _) = Array::slice_as_chunks_mut(text);
     Encryptor::<&C>::inner_iv_init(cipher, iv).encrypt_blocks(blocks);
-}
-
-fn cbc_decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
-    let Ok(iv) = <&Block<C>>::try_from(iv) else {
-        return;
-    };
-    let (blocks, _) = Array::slice_as_chunks_mut(text);
-    Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
 }
 
 /// Gives `encrypt` as many texts at once as there may be.

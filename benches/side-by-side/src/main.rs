@@ -154,12 +154,16 @@ fn main() {
         ossl_init();
         CStr::from_ptr(mb_version()).to_string_lossy().into_owned()
     };
+    let only = std::env::args().skip_while(|a| a != "--suite").nth(1);
     let quick = std::env::args().any(|a| a == "--quick");
     println!("IPsec-MB {version}, OpenSSL's EVP; Gbit/s of payload, best of turns; in brackets: our batch of 64 to it\n");
     println!("| suite | bytes | | batch of 64 | one packet | RustCrypto | OpenSSL | stitched | IPsec-MB |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for (index, (cipher, integrity)) in SUITES.into_iter().enumerate() {
         let suite = Suite::new(cipher, integrity).unwrap();
+        if only.as_ref().is_some_and(|only| !suite.to_string().contains(only)) {
+            continue;
+        }
         for size in [64_usize, 512, 1400] {
             if quick && size != 1400 {
                 continue;

@@ -3,8 +3,12 @@
 
 use super::LANES;
 use crate::integrity::BATCH;
+use cbc::Decryptor;
 use cipher::consts::U16;
-use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use cipher::{
+    Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockSizeUser,
+    InnerIvInit as _, KeyInit,
+};
 use fearless_simd::Level;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -27,7 +31,14 @@ impl<'a, const B: usize> Lane<'a, B> {
 pub(crate) struct Key<C> {
     pub(crate) plain: C,
     #[cfg(target_arch = "x86_64")]
-    wide: Option<(fearless_simd::Avx512, RoundKeys)>,
+    wide: Option<Wide>,
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Wide {
+    avx512: fearless_simd::Avx512,
+    encrypt: RoundKeys,
+    decrypt: RoundKeys,
 }
 
 /// Round keys; the last ones are unused if the key is short.
@@ -49,19 +60,27 @@ where
         Some(Self {
             plain: C::new_from_slice(key).ok()?,
             #[cfg(target_arch = "x86_64")]
-            wide: level.as_avx512().map(|v| (v, avx512::expand(v, key))),
+            wide: level.as_avx512().map(|avx512| {
+                let encrypt = avx512::expand(avx512, key);
+                let decrypt = avx512::invert(avx512, &encrypt);
+                Wide {
+                    avx512,
+                    encrypt,
+                    decrypt,
+                }
+            }),
         })
     }
 
     /// CBC of each of `lanes`.
     pub(crate) fn cbc_encrypt(&self, lanes: &mut [Lane<'_, 16>]) {
         #[cfg(target_arch = "x86_64")]
-        if let Some((avx512, keys)) = &self.wide
+        if let Some(wide) = &self.wide
             && lanes.len() > 1
         {
             longest_first(lanes);
             for lanes in lanes.chunks_mut(LANES) {
-                avx512::cbc_encrypt(*avx512, keys, lanes);
+                avx512::cbc_encrypt(wide.avx512, &wide.encrypt, lanes);
             }
             return;
         }
@@ -69,6 +88,22 @@ where
             self.plain
                 .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
         });
+    }
+}
+
+impl<C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
+    /// CBC of one text.
+    pub(crate) fn cbc_decrypt(&self, iv: &[u8], text: &mut [u8]) {
+        let Some(iv) = iv.first_chunk::<16>() else {
+            return;
+        };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(wide) = &self.wide {
+            avx512::cbc_decrypt(wide.avx512, &wide.decrypt, *iv, text);
+            return;
+        }
+        let (blocks, _) = Array::slice_as_chunks_mut(text);
+        Decryptor::<&C>::inner_iv_init(&self.plain, iv.into()).decrypt_blocks(blocks);
     }
 }
 
@@ -110,13 +145,14 @@ pub(crate) fn cbc_encrypt<const B: usize>(
 pub(super) mod avx512 {
     use super::{LANES, Lane, RoundKeys};
     use core::arch::x86_64::{
-        __m128i, __m512i, _mm_aeskeygenassist_si128, _mm_cvtsi128_si32, _mm_set1_epi32,
-        _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4,
+        __m128i, __m512i, _mm_aesimc_si128, _mm_aeskeygenassist_si128, _mm_cvtsi128_si32,
+        _mm_set1_epi32, _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128,
+        _mm512_aesenclast_epi128, _mm512_alignr_epi64, _mm512_broadcast_i32x4,
         _mm512_extracti64x2_epi64, _mm512_inserti64x2, _mm512_setzero_si512,
-        _mm512_ternarylogic_epi64,
+        _mm512_ternarylogic_epi64, _mm512_xor_si512,
     };
     use fearless_simd::prelude::*;
-    use fearless_simd::{Avx512, u8x16};
+    use fearless_simd::{Avx512, u8x16, u8x64};
 
     fearless_simd::kernel!(
         /// The key schedule of FIPS 197 section 5.2; `key` is 16, 24 or 32 bytes.
@@ -155,6 +191,82 @@ pub(super) mod avx512 {
             }
             zeroize::Zeroize::zeroize(&mut words);
             RoundKeys { keys, rounds }
+        }
+    );
+
+    fearless_simd::kernel!(
+        /// The keys of the equivalent inverse cipher (FIPS 197 section 5.3.5).
+        pub(super) fn invert(avx512: Avx512, keys: &RoundKeys) -> RoundKeys {
+            let rounds = keys.rounds;
+            let mut inverse = [[0; 16]; 15];
+            for (i, to) in inverse[..=rounds].iter_mut().enumerate() {
+                let from = &keys.keys[rounds - i];
+                *to = *from;
+                if i != 0 && i != rounds {
+                    let key: __m128i = u8x16::from_slice(avx512, from).into();
+                    let key: u8x16<Avx512> = _mm_aesimc_si128(key).simd_into(avx512);
+                    *to = key.into();
+                }
+            }
+            RoundKeys {
+                keys: inverse,
+                rounds,
+            }
+        }
+    );
+
+    /// Bytes that are decrypted together.
+    const CHUNK: usize = 512;
+
+    fearless_simd::kernel!(
+        /// CBC of one text.
+        pub(super) fn cbc_decrypt(avx512: Avx512, keys: &RoundKeys, iv: [u8; 16], text: &mut [u8]) {
+            let rounds = keys.rounds;
+            let keys = broadcast(avx512, keys);
+            let iv: __m128i = u8x16::from_slice(avx512, &iv).into();
+            // The block before the next is the highest of this.
+            let mut before = _mm512_inserti64x2::<3>(_mm512_setzero_si512(), iv);
+            let (chunks, rest) = text.as_chunks_mut();
+            for chunk in chunks {
+                before = decrypt(avx512, &keys, rounds, before, chunk);
+            }
+            if !rest.is_empty() {
+                let mut padded = [0; CHUNK];
+                padded[..rest.len()].copy_from_slice(rest);
+                decrypt(avx512, &keys, rounds, before, &mut padded);
+                rest.copy_from_slice(&padded[..rest.len()]);
+            }
+        }
+    );
+
+    fearless_simd::kernel!(
+        /// CBC of a part; gives its last four blocks as they were.
+        #[inline(always)]
+        fn decrypt(
+            avx512: Avx512,
+            keys: &[__m512i; 15],
+            rounds: usize,
+            before: __m512i,
+            text: &mut [u8; CHUNK],
+        ) -> __m512i {
+            let (vectors, _) = text.as_chunks_mut::<64>();
+            let mut encrypted = [before; 8];
+            for (to, from) in encrypted.iter_mut().zip(&*vectors) {
+                *to = u8x64::from_slice(avx512, from).into();
+            }
+            let mut blocks = encrypted.map(|block| _mm512_xor_si512(block, keys[0]));
+            for key in &keys[1..rounds] {
+                blocks = blocks.map(|block| _mm512_aesdec_epi128(block, *key));
+            }
+            let mut last = before;
+            for ((block, encrypted), to) in blocks.into_iter().zip(encrypted).zip(vectors) {
+                let block = _mm512_aesdeclast_epi128(block, keys[rounds]);
+                let chain = _mm512_alignr_epi64::<6>(encrypted, last);
+                let plain: u8x64<Avx512> = _mm512_xor_si512(block, chain).simd_into(avx512);
+                plain.store_slice(to);
+                last = encrypted;
+            }
+            last
         }
     );
 

@@ -20,12 +20,14 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64, u32x16};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Powers of the hash key: those of 32 blocks, of the lengths' block, and of what fills a vector.
-const POWERS: usize = 36;
+/// Powers of the hash key: for 32 blocks and that of the lengths.
+const POWERS: usize = 33;
+/// With what meets only the zeros behind the last block.
+const PADDED: usize = POWERS + 3;
 /// Bytes between two reductions.
 const CHUNK: usize = 512;
 /// Bytes of text whose key stream is kept until the ICV has been verified.
-const KEPT: usize = 2048;
+const KEPT: usize = 1536;
 
 /// An AES key with powers of its hash key, the highest first.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -33,7 +35,7 @@ pub(crate) struct Key {
     #[zeroize(skip)]
     avx512: Avx512,
     keys: RoundKeys,
-    powers: [[u8; 16]; POWERS],
+    powers: [[u8; 16]; PADDED],
 }
 
 /// What AES-GCM authenticates besides the text, at most 16 bytes.
@@ -61,7 +63,7 @@ impl Key {
         };
         let first = (reversed << 1 ^ carry).to_le_bytes();
         hash_key.zeroize();
-        let mut powers = [first; POWERS];
+        let mut powers = [first; PADDED];
         for i in (0..POWERS - 1).rev() {
             powers[i] = dot(avx512, &powers[i + 1], &first);
         }
@@ -165,9 +167,12 @@ fearless_simd::kernel!(
         counter = _mm512_add_epi32(counter, ones);
 
         let (chunks, rest) = text.as_chunks_mut::<CHUNK>();
-        let powers: [__m512i; POWERS / 4] = std::array::from_fn(|i| {
-            u8x64::from_slice(avx512, &key.powers.as_flattened()[64 * i..64 * i + 64]).into()
-        });
+        // Those of the blocks from the `first` power from the end on.
+        let powers = key.powers.as_flattened();
+        let power = |first: usize, vector: usize| -> __m512i {
+            let at = (POWERS - first) * 16 + vector * 64;
+            u8x64::from_slice(avx512, &powers[at..at + 64]).into()
+        };
         for chunk in chunks {
             let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
             encrypt(avx512, &keys, rounds, &mut blocks);
@@ -195,51 +200,44 @@ fearless_simd::kernel!(
                 if i == 0 {
                     block = _mm512_xor_si512(block, _mm512_zextsi128_si512(sum));
                 }
-                products = multiply(avx512, products, block, powers[i + 1]);
+                products = multiply(avx512, products, block, power(CHUNK / 16, i));
             }
             sum = reduce(avx512, products);
         }
 
-        // What is left, then the lengths, right-aligned in whole vectors.
+        // What is left, zeros up to a whole block, and the lengths.
         let left = rest.len();
-        let filled = left.div_ceil(16) + 1;
-        let vectors = filled.div_ceil(4);
-        let front = (4 * vectors - filled) * 16;
+        let end = left.next_multiple_of(16);
+        let mut last = [[0; 64]; CHUNK / 64 + 1];
+        last.as_flattened_mut()[..left].copy_from_slice(rest);
         if left > 0 {
             let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
             encrypt(avx512, &keys, rounds, &mut blocks);
-            let mut flat = [[0; 64]; CHUNK / 64];
-            for (to, from) in flat.iter_mut().zip(blocks) {
-                store(avx512, from, to);
-            }
             if sealing {
-                for (to, from) in rest.iter_mut().zip(flat.as_flattened()) {
-                    *to ^= from;
+                for (text, key_stream) in last[..left.div_ceil(64)].iter_mut().zip(blocks) {
+                    let block = u8x64::from_slice(avx512, text).into();
+                    store(avx512, _mm512_xor_si512(block, key_stream), text);
                 }
+                let flat = last.as_flattened_mut();
+                rest.copy_from_slice(&flat[..left]);
+                flat[left..left.next_multiple_of(64)].fill(0);
             } else {
-                for (to, from) in stream.iter_mut().zip(flat) {
-                    *to = from;
+                for (to, from) in stream.iter_mut().zip(blocks) {
+                    store(avx512, from, to);
                 }
             }
         }
-        let mut last = [[0; 64]; POWERS / 4];
         let flat = last.as_flattened_mut();
-        flat[front..front + left].copy_from_slice(rest);
-        let end = vectors * 64;
-        flat[end - 16..end - 8].copy_from_slice(&(input.aad.len() as u64 * 8).to_be_bytes());
-        flat[end - 8..end].copy_from_slice(&(length as u64 * 8).to_be_bytes());
-        let mut carried = [0; 64];
-        let here: u8x16<Avx512> = sum.simd_into(avx512);
-        here.store_slice(&mut carried[front..front + 16]);
+        flat[end..end + 8].copy_from_slice(&(input.aad.len() as u64 * 8).to_be_bytes());
+        flat[end + 8..end + 16].copy_from_slice(&(length as u64 * 8).to_be_bytes());
+        let count = end / 16 + 1;
         let mut products = nothing(avx512);
-        for (i, block) in last[..vectors].iter().enumerate() {
+        let mut carried = _mm512_zextsi128_si512(sum);
+        for (i, block) in last[..count.div_ceil(4)].iter().enumerate() {
             let block: __m512i = u8x64::from_slice(avx512, block).into();
-            let mut block = _mm512_shuffle_epi8(block, swap);
-            if i == 0 {
-                let carried: __m512i = u8x64::from_slice(avx512, &carried).into();
-                block = _mm512_xor_si512(block, carried);
-            }
-            products = multiply(avx512, products, block, powers[POWERS / 4 - vectors + i]);
+            let block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), carried);
+            carried = _mm512_setzero_si512();
+            products = multiply(avx512, products, block, power(count, i));
         }
         let sum: u8x16<Avx512> = reduce(avx512, products).simd_into(avx512);
         let mut sum: [u8; 16] = sum.into();

@@ -1,7 +1,7 @@
 //! MD5 (RFC 1321) over the blocks of sixteen messages.
 
 use super::hash::{Data, Hash, State};
-use super::{Endian, LANES, Ops, Words, at_level, transpose};
+use super::{Endian, LANES, Ops, Words, at_level, touch, transpose};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
 
@@ -55,6 +55,7 @@ fn compress<S: Simd, O: Ops<S>>(
     let data: Data<'_> = data.map(|lane| lane.split_at(blocks).0);
     let mut sum: [Words<S>; 4] = std::array::from_fn(|i| state[i].simd_into(simd));
     for block in 0..blocks {
+        touch(&data, block + 1);
         let w = transpose(simd, data.map(|lane| &lane[block]), Endian::Little);
         let [mut a, mut b, mut c, mut d] = sum;
         // Four steps of a round: their function, first step, first word and stride between

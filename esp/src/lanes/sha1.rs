@@ -1,7 +1,7 @@
 //! SHA-1 (FIPS 180-4 section 6.1) over the blocks of sixteen messages.
 
 use super::hash::{Data, Hash, State};
-use super::{Endian, LANES, Ops, Words, at_level, sixteen, transpose};
+use super::{Endian, LANES, Ops, Words, at_level, sixteen, touch, transpose};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
 
@@ -43,6 +43,7 @@ fn compress<S: Simd, O: Ops<S>>(
     let data: Data<'_> = data.map(|lane| lane.split_at(blocks).0);
     let mut sum: [Words<S>; 5] = std::array::from_fn(|i| state[i].simd_into(simd));
     for block in 0..blocks {
+        touch(&data, block + 1);
         let mut w = transpose(simd, data.map(|lane| &lane[block]), Endian::Big);
         let [mut a, mut b, mut c, mut d, mut e] = sum;
         macro_rules! rotate {
