@@ -87,12 +87,7 @@ impl InboundSa {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Opened, OpenError> {
-        let sequence = self.examine(now, buf, &packet)?;
-        let verified = match self.signed(buf, &packet, sequence) {
-            Some((hasher, signed)) => verify(&hasher.mac(signed), self.icv(buf, &packet)),
-            None => true,
-        };
-        self.finish(buf, packet, sequence, verified)
+        self.conclude(now, buf, packet, None)
     }
 
     /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
@@ -106,7 +101,8 @@ impl InboundSa {
             }
             macs(self.level, &work, &mut tags);
             for ((job, plan), tag) in jobs.iter_mut().zip(plans).zip(&tags) {
-                job.result = self.conclude(now, job.buf, job.packet.clone(), plan, tag);
+                job.result =
+                    self.conclude(now, job.buf, job.packet.clone(), plan.map(|n| (n, tag)));
             }
         }
     }
@@ -123,21 +119,23 @@ impl InboundSa {
         (sequence, work)
     }
 
-    /// Opens a packet whose MAC is `tag`, if [`plan`](Self::plan) gave something.
+    /// Opens a packet. `planned` is what [`plan`](Self::plan) gave, and the MAC computed of it.
     pub(crate) fn conclude(
         &mut self,
         now: Instant,
         buf: &mut [u8],
         packet: Range<usize>,
-        planned: Option<u64>,
-        tag: &Tag,
+        planned: Option<(u64, &Tag)>,
     ) -> Result<Opened, OpenError> {
         // The packets before may have changed what can be said of this one.
         let sequence = self.examine(now, buf, &packet)?;
-        if self.hasher.is_none() || planned != Some(sequence) {
-            return self.open(now, buf, packet);
-        }
-        let verified = verify(tag, self.icv(buf, &packet));
+        let verified = match (self.signed(buf, &packet, sequence), planned) {
+            (None, _) => true,
+            (Some(_), Some((planned, tag))) if planned == sequence => {
+                verify(tag, self.icv(buf, &packet))
+            }
+            (Some((hasher, signed)), _) => verify(&hasher.mac(signed), self.icv(buf, &packet)),
+        };
         self.finish(buf, packet, sequence, verified)
     }
 

@@ -229,7 +229,10 @@ impl Sadb {
                 let length = packet.len();
                 job.result = match find(&mut self.inbound, job.buf, &packet) {
                     Ok((spi, entry)) => {
-                        let result = entry.sa.conclude(now, job.buf, packet, plan, tag);
+                        let result =
+                            entry
+                                .sa
+                                .conclude(now, job.buf, packet, plan.map(|n| (n, tag)));
                         opened(&mut self.events, now, spi, entry, result)
                     }
                     Err(e) => Err(e),

@@ -1,10 +1,13 @@
 //! Batches equal one packet at a time, which equals RustCrypto's own crates.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod common;
+
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use cbc::cipher::consts::U12;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit, KeyInit, array::Array};
+use common::{CIPHERS, INTEGRITIES, start};
 use esp::{
     Cipher, Found, InboundSa, Integrity, Open, OpenError, OutboundSa, SaConfig, Sadb, Seal,
     SealError, Suite,
@@ -14,31 +17,6 @@ use proptest::prelude::*;
 use simnet::seeded;
 use std::ops::Range;
 use std::time::Instant;
-
-const CIPHERS: [Cipher; 9] = [
-    Cipher::DesCbc,
-    Cipher::TripleDesCbc,
-    Cipher::AesCbc128,
-    Cipher::AesCbc192,
-    Cipher::AesCbc256,
-    Cipher::AesGcm128,
-    Cipher::AesGcm192,
-    Cipher::AesGcm256,
-    Cipher::NullTestOnly,
-];
-const INTEGRITIES: [Integrity; 6] = [
-    Integrity::HmacMd5_96,
-    Integrity::HmacSha1_96,
-    Integrity::HmacSha256_128,
-    Integrity::HmacSha256_96,
-    Integrity::HmacSha384_192,
-    Integrity::HmacSha512_256,
-];
-
-#[allow(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
-fn start() -> Instant {
-    Instant::now()
-}
 
 fn key(length: usize, salt: u8) -> Vec<u8> {
     (0..length)

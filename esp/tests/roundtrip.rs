@@ -5,6 +5,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod common;
+
+use common::{CIPHERS, INTEGRITIES, start};
 use esp::{
     Cipher, Event, InboundSa, Integrity, Lifetime, OpenError, OutboundSa, SaConfig, SaError, Sadb,
     SealError, Suite,
@@ -12,33 +15,13 @@ use esp::{
 use simnet::seeded;
 use std::time::{Duration, Instant};
 
-const CIPHERS: [Cipher; 9] = [
-    Cipher::DesCbc,
-    Cipher::TripleDesCbc,
-    Cipher::AesCbc128,
-    Cipher::AesCbc192,
-    Cipher::AesCbc256,
-    Cipher::AesGcm128,
-    Cipher::AesGcm192,
-    Cipher::AesGcm256,
-    Cipher::NullTestOnly,
-];
-const INTEGRITY: [Integrity; 6] = [
-    Integrity::HmacMd5_96,
-    Integrity::HmacSha1_96,
-    Integrity::HmacSha256_128,
-    Integrity::HmacSha256_96,
-    Integrity::HmacSha384_192,
-    Integrity::HmacSha512_256,
-];
-
 fn suites() -> Vec<Suite> {
     let mut suites = Vec::new();
     for cipher in CIPHERS {
         if cipher.is_aead() {
             suites.push(Suite::new(cipher, None).unwrap());
         } else {
-            suites.extend(INTEGRITY.map(|i| Suite::new(cipher, Some(i)).unwrap()));
+            suites.extend(INTEGRITIES.map(|i| Suite::new(cipher, Some(i)).unwrap()));
         }
     }
     suites
@@ -50,14 +33,6 @@ fn config(suite: Suite) -> SaConfig {
         .collect();
     let integrity = suite.integrity().map_or(0, Integrity::key_length);
     SaConfig::new(0x1234_5678, suite, &key, &vec![9; integrity])
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "any start will do for virtual time"
-)]
-fn start() -> Instant {
-    Instant::now()
 }
 
 fn ends(config: &SaConfig) -> (OutboundSa, InboundSa, Instant) {

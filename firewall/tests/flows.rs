@@ -5,20 +5,18 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+mod common;
+
+use common::{ALICE, BOB, PUBLIC, SERVER, ends, nat, udp};
+use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use firewall::{
-    Config, DropReason, Filtering, Firewall, Ingress, Interface, InterfaceId, Nat, Protocol, Rule,
+    Config, DropReason, Filtering, Firewall, Ingress, Interface, InterfaceId, Protocol, Rule,
     RuleAction, Verdict,
 };
 use simnet::seeded;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
-const ALICE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 10);
-const BOB: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 11);
 
 struct Net {
     firewall: Firewall,
@@ -44,12 +42,6 @@ fn net(config: Config) -> Net {
         wan,
         now,
     }
-}
-
-fn nat() -> Config {
-    let mut config = Config::default();
-    config.nat = vec![Nat::new(PUBLIC)];
-    config
 }
 
 impl Net {
@@ -93,15 +85,6 @@ impl Net {
     }
 }
 
-fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Vec<u8> {
-    let mut packet = Vec::new();
-    PacketBuilder::ipv4(from.0.octets(), to.0.octets(), 64)
-        .udp(from.1, to.1)
-        .write(&mut packet, b"hello, world")
-        .unwrap();
-    packet
-}
-
 fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), syn: bool, ack: bool) -> Vec<u8> {
     let mut packet = Vec::new();
     let builder =
@@ -117,40 +100,6 @@ fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), syn: bool, ack: bool) -> Vec<
     let builder = if ack { builder.ack(8) } else { builder };
     builder.write(&mut packet, b"").unwrap();
     packet
-}
-
-/// Addresses and ports as etherparse sees them, every checksum verified.
-fn ends(packet: &[u8]) -> ((Ipv4Addr, u16), (Ipv4Addr, u16)) {
-    let sliced = SlicedPacket::from_ip(packet).unwrap();
-    let Some(NetSlice::Ipv4(ip)) = &sliced.net else {
-        panic!("not IPv4")
-    };
-    let header = ip.header().to_header();
-    assert_eq!(header.header_checksum, header.calc_header_checksum());
-    let (source, destination) = (header.source, header.destination);
-    let (from, to) = match &sliced.transport {
-        Some(TransportSlice::Udp(udp)) => {
-            let sum = udp
-                .to_header()
-                .calc_checksum_ipv4_raw(source, destination, udp.payload());
-            assert_eq!(udp.checksum(), sum.unwrap());
-            (udp.source_port(), udp.destination_port())
-        }
-        Some(TransportSlice::Tcp(tcp)) => {
-            let sum = tcp
-                .to_header()
-                .calc_checksum_ipv4_raw(source, destination, tcp.payload());
-            assert_eq!(tcp.checksum(), sum.unwrap());
-            (tcp.source_port(), tcp.destination_port())
-        }
-        Some(TransportSlice::Icmpv4(icmp)) => {
-            let sum = icmp.icmp_type().calc_checksum(icmp.payload());
-            assert_eq!(icmp.checksum(), sum);
-            (0, 0)
-        }
-        other => panic!("{other:?}"),
-    };
-    ((source.into(), from), (destination.into(), to))
 }
 
 #[test]

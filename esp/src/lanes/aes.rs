@@ -274,10 +274,13 @@ pub(super) mod avx512 {
         /// Each round key in all four blocks of a vector.
         #[inline(always)]
         pub(in crate::lanes) fn broadcast(avx512: Avx512, keys: &RoundKeys) -> [__m512i; 15] {
-            keys.keys.each_ref().map(|key| {
+            // As a map over the array this crashes LLVM 22 with thin LTO.
+            let mut all = [_mm512_setzero_si512(); 15];
+            for (to, key) in all.iter_mut().zip(&keys.keys) {
                 let key: __m128i = u8x16::from_slice(avx512, key).into();
-                _mm512_broadcast_i32x4(key)
-            })
+                *to = _mm512_broadcast_i32x4(key);
+            }
+            all
         }
     );
 

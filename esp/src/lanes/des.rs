@@ -139,10 +139,6 @@ mod avx512 {
         /// Runs the rounds of `keys`, sixteen for each DES, over `blocks`.
         pub(super) fn crypt(avx512: Avx512, keys: &[RoundKey], blocks: &mut [[u8; 8]; BLOCKS]) {
             let swap: __m512i = u8x64::from_slice(avx512, &SWAP).into();
-            let tables: [[__m512i; 6]; 8] = LOOKUPS.each_ref().map(|six| {
-                six.each_ref()
-                    .map(|l| u8x64::from_slice(avx512, &l.table).into())
-            });
             let mut left = [swap; 8];
             let mut right = [swap; 8];
             for (i, eight) in blocks.as_chunks::<8>().0.iter().enumerate() {
@@ -160,8 +156,8 @@ mod avx512 {
             let mut right = transpose(avx512, right);
             for sixteen in keys.as_chunks::<16>().0 {
                 for [one, two] in sixteen.as_chunks::<2>().0 {
-                    round(avx512, &mut left, &right, one, &tables);
-                    round(avx512, &mut right, &left, two, &tables);
+                    round(avx512, &mut left, &right, one);
+                    round(avx512, &mut right, &left, two);
                 }
                 // The halves of the last round are not exchanged; IP and its inverse between two
                 // DES cancel out.
@@ -188,32 +184,19 @@ mod avx512 {
     fearless_simd::kernel!(
         /// `left ^= f(right, key)`, in sixes.
         #[inline(always)]
-        fn round(
-            avx512: Avx512,
-            left: &mut [__m512i; 8],
-            right: &[__m512i; 8],
-            key: &RoundKey,
-            tables: &[[__m512i; 6]; 8],
-        ) {
-            let _ = avx512;
+        fn round(avx512: Avx512, left: &mut [__m512i; 8], right: &[__m512i; 8], key: &RoundKey) {
             let mut input = *right;
             for (six, key) in input.iter_mut().zip(key) {
                 *six = _mm512_xor_si512(*six, _mm512_set1_epi64(key.cast_signed()));
             }
-            for ((left, lookups), tables) in left.iter_mut().zip(&LOOKUPS).zip(tables) {
-                let mut part = *left;
-                for (pair, tables) in lookups
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .zip(tables.as_chunks::<2>().0)
-                {
-                    let [a, b]: &[Lookup; 2] = pair;
-                    let a = _mm512_permutexvar_epi8(input[a.from], tables[0]);
-                    let b = _mm512_permutexvar_epi8(input[b.from], tables[1]);
-                    part = _mm512_ternarylogic_epi64::<0x96>(part, a, b);
+            let look_up = |lookup: &Lookup| {
+                let table = u8x64::from_slice(avx512, &lookup.table).into();
+                _mm512_permutexvar_epi8(input[lookup.from], table)
+            };
+            for (left, lookups) in left.iter_mut().zip(&LOOKUPS) {
+                for [a, b] in lookups.as_chunks::<2>().0 {
+                    *left = _mm512_ternarylogic_epi64::<0x96>(*left, look_up(a), look_up(b));
                 }
-                *left = part;
             }
         }
     );

@@ -155,12 +155,10 @@ fearless_simd::kernel!(
 
         // The mask takes the first block of the first vector, the text begins at the second: the
         // text's vectors get counters that begin at 2.
-        let mask = _mm512_ternarylogic_epi64::<0x96>(
+        let mut mask = [_mm512_xor_si512(
             _mm512_shuffle_epi8(counter, swap),
             keys[0],
-            _mm512_setzero_si512(),
-        );
-        let mut mask = [mask; 1];
+        )];
         encrypt(avx512, &keys, rounds, &mut mask);
         let ones: __m512i =
             u32x16::from_slice(avx512, &[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]).into();

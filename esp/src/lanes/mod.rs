@@ -169,17 +169,46 @@ fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [W
     rows
 }
 
-/// Runs `$compress::<level, operations>` at the best level there is.
+/// Adds `blocks` of each lane to its state, of which `N` words are used; `rounds` makes a new
+/// state of the old one and a block's words.
+#[inline(always)]
+fn compress<S: Simd, const N: usize>(
+    simd: S,
+    state: &mut [[u32; LANES]; 8],
+    data: &hash::Data<'_>,
+    blocks: usize,
+    endian: Endian,
+    rounds: impl Fn(S, [Words<S>; N], [Words<S>; 16]) -> [Words<S>; N],
+) {
+    let data: hash::Data<'_> = data.map(|lane| lane.split_at(blocks).0);
+    let mut sum: [Words<S>; N] = std::array::from_fn(|i| state[i].simd_into(simd));
+    for block in 0..blocks {
+        touch(&data, block + 1);
+        let words = transpose(simd, data.map(|lane| &lane[block]), endian);
+        let new = rounds(simd, sum, words);
+        sum = std::array::from_fn(|i| sum[i] + new[i]);
+    }
+    for (to, from) in state.iter_mut().zip(sum) {
+        *to = from.into();
+    }
+}
+
+/// [`compress`] with `$rounds::<level, operations>` at the best level there is.
 macro_rules! at_level {
-    ($level:expr, $compress:ident($($argument:expr),*)) => {{
+    ($level:expr, $rounds:ident, $state:expr, $data:expr, $blocks:expr, $endian:expr) => {{
         #[cfg(target_arch = "x86_64")]
         if let Some(avx512) = $level.as_avx512() {
             return avx512.vectorize(
                 #[inline(always)]
-                || $compress::<_, super::avx512::Wide>(avx512, $($argument),*),
+                || {
+                    let rounds = $rounds::<_, super::avx512::Wide>;
+                    super::compress(avx512, $state, $data, $blocks, $endian, rounds);
+                },
             );
         }
-        fearless_simd::dispatch!($level, simd => $compress::<_, super::Plain>(simd, $($argument),*));
+        fearless_simd::dispatch!($level, simd => {
+            super::compress(simd, $state, $data, $blocks, $endian, $rounds::<_, super::Plain>)
+        });
     }};
 }
 use at_level;
