@@ -13,8 +13,8 @@ use std::alloc::System;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// One test: the counters are of the whole process.
-#[test]
-fn packets_allocate_nothing_and_an_idle_link_is_small() {
+/// Without the test harness, whose other thread takes memory when it likes.
+fn main() {
     let region = Region::new(ALLOCATOR);
     let mut b = Bench::server_up(Config::default());
     b.heard = std::collections::VecDeque::new();
