@@ -12,8 +12,8 @@ use std::alloc::System;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// One test: the counters are of the whole process.
-/// Without the test harness, whose other thread takes memory when it likes.
+/// One program and no test harness, whose other thread takes memory when it likes: the counters
+/// are of the whole process.
 fn main() {
     let region = Region::new(ALLOCATOR);
     let mut b = Bench::server_up(Config::default());
