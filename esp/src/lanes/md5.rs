@@ -1,7 +1,7 @@
 //! MD5 (RFC 1321) over the blocks of sixteen messages.
 
 use super::hash::{Data, Hash, State};
-use super::{Endian, LANES, Ops, Words, at_level};
+use super::{Endian, LANES, Ops, Rounds, Words, compress_at};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
 
@@ -29,7 +29,7 @@ impl Hash for Md5 {
     }
 
     fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
-        at_level!(level, rounds, state, data, blocks, Endian::Little);
+        compress_at::<Self, _>(level, state, data, blocks);
     }
 }
 
@@ -45,12 +45,19 @@ const K: [u32; 64] = [
     0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
-#[inline(always)]
-fn rounds<S: Simd, O: Ops<S>>(simd: S, state: [Words<S>; 4], w: [Words<S>; 16]) -> [Words<S>; 4] {
-    let [mut a, mut b, mut c, mut d] = state;
-    // Four steps of a round: their function, first step, first word and stride between
-    // words, and shifts.
-    macro_rules! steps {
+impl Rounds<4> for Md5 {
+    const ENDIAN: Endian = Endian::Little;
+
+    #[inline(always)]
+    fn rounds<S: Simd, O: Ops<S>>(
+        simd: S,
+        state: [Words<S>; 4],
+        w: [Words<S>; 16],
+    ) -> [Words<S>; 4] {
+        let [mut a, mut b, mut c, mut d] = state;
+        // Four steps of a round: their function, first step, first word and stride between
+        // words, and shifts.
+        macro_rules! steps {
             ($f:expr, $i:literal, $w:literal, $stride:literal, $s0:literal $s1:literal $s2:literal $s3:literal) => {
                 steps!(@ $f, $i, $w, $s0);
                 steps!(@ $f, ($i + 1), ($w + $stride), $s1);
@@ -62,7 +69,7 @@ fn rounds<S: Simd, O: Ops<S>>(simd: S, state: [Words<S>; 4], w: [Words<S>; 16]) 
                 (a, d, c, b) = (d, c, b, b + O::rotate_left::<$s>(t));
             };
         }
-    macro_rules! round {
+        macro_rules! round {
             ($f:expr, $i:literal $j:literal $k:literal $l:literal, $stride:literal, $w0:literal $w1:literal $w2:literal $w3:literal, $($s:literal)*) => {
                 steps!($f, $i, $w0, $stride, $($s)*);
                 steps!($f, $j, $w1, $stride, $($s)*);
@@ -70,11 +77,12 @@ fn rounds<S: Simd, O: Ops<S>>(simd: S, state: [Words<S>; 4], w: [Words<S>; 16]) 
                 steps!($f, $l, $w3, $stride, $($s)*);
             };
         }
-    round!(O::select, 0 4 8 12, 1, 0 4 8 12, 7 12 17 22);
-    round!(by_last::<S, O>, 16 20 24 28, 5, 1 5 9 13, 5 9 14 20);
-    round!(O::xor3, 32 36 40 44, 3, 5 1 13 9, 4 11 16 23);
-    round!(mixed::<S, O>, 48 52 56 60, 7, 0 12 8 4, 6 10 15 21);
-    [a, b, c, d]
+        round!(O::select, 0 4 8 12, 1, 0 4 8 12, 7 12 17 22);
+        round!(by_last::<S, O>, 16 20 24 28, 5, 1 5 9 13, 5 9 14 20);
+        round!(O::xor3, 32 36 40 44, 3, 5 1 13 9, 4 11 16 23);
+        round!(mixed::<S, O>, 48 52 56 60, 7, 0 12 8 4, 6 10 15 21);
+        [a, b, c, d]
+    }
 }
 
 /// RFC 1321's G.

@@ -12,7 +12,7 @@ mod sha1;
 mod sha256;
 
 use fearless_simd::prelude::*;
-use fearless_simd::{Simd, u8x16, u8x64, u32x16};
+use fearless_simd::{Level, Simd, u8x16, u8x64, u32x16};
 
 /// Lanes of a vector of 32-bit words.
 pub(crate) const LANES: usize = 16;
@@ -169,49 +169,58 @@ fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [W
     rows
 }
 
-/// Adds `blocks` of each lane to its state, of which `N` words are used; `rounds` makes a new
-/// state of the old one and a block's words.
+/// What a hash function with `N` words of state does with a block of each lane.
+trait Rounds<const N: usize> {
+    const ENDIAN: Endian;
+
+    /// What is to be added to `state`.
+    fn rounds<S: Simd, O: Ops<S>>(
+        simd: S,
+        state: [Words<S>; N],
+        words: [Words<S>; 16],
+    ) -> [Words<S>; N];
+}
+
+/// Adds `blocks` of each lane to its state.
 #[inline(always)]
-fn compress<S: Simd, const N: usize>(
+fn compress<S: Simd, O: Ops<S>, H: Rounds<N>, const N: usize>(
     simd: S,
     state: &mut [[u32; LANES]; 8],
     data: &hash::Data<'_>,
     blocks: usize,
-    endian: Endian,
-    rounds: impl Fn(S, [Words<S>; N], [Words<S>; 16]) -> [Words<S>; N],
 ) {
     let data: hash::Data<'_> = data.map(|lane| lane.split_at(blocks).0);
     let mut sum: [Words<S>; N] = std::array::from_fn(|i| state[i].simd_into(simd));
     for block in 0..blocks {
         touch(&data, block + 1);
-        let words = transpose(simd, data.map(|lane| &lane[block]), endian);
-        let new = rounds(simd, sum, words);
-        sum = std::array::from_fn(|i| sum[i] + new[i]);
+        let words = transpose(simd, data.map(|lane| &lane[block]), H::ENDIAN);
+        let new = H::rounds::<S, O>(simd, sum, words);
+        for (sum, new) in sum.iter_mut().zip(new) {
+            *sum += new;
+        }
     }
     for (to, from) in state.iter_mut().zip(sum) {
         *to = from.into();
     }
 }
 
-/// [`compress`] with `$rounds::<level, operations>` at the best level there is.
-macro_rules! at_level {
-    ($level:expr, $rounds:ident, $state:expr, $data:expr, $blocks:expr, $endian:expr) => {{
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx512) = $level.as_avx512() {
-            return avx512.vectorize(
-                #[inline(always)]
-                || {
-                    let rounds = $rounds::<_, super::avx512::Wide>;
-                    super::compress(avx512, $state, $data, $blocks, $endian, rounds);
-                },
-            );
-        }
-        fearless_simd::dispatch!($level, simd => {
-            super::compress(simd, $state, $data, $blocks, $endian, $rounds::<_, super::Plain>)
-        });
-    }};
+/// [`compress`] at the best level there is. The rounds are a trait's and not a closure's, as a
+/// closure's code would not be made for that level.
+fn compress_at<H: Rounds<N>, const N: usize>(
+    level: Level,
+    state: &mut [[u32; LANES]; 8],
+    data: &hash::Data<'_>,
+    blocks: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = level.as_avx512() {
+        return avx512.vectorize(
+            #[inline(always)]
+            || compress::<_, avx512::Wide, H, N>(avx512, state, data, blocks),
+        );
+    }
+    fearless_simd::dispatch!(level, simd => compress::<_, Plain, H, N>(simd, state, data, blocks));
 }
-use at_level;
 
 /// Repeats a macro's call for each of sixteen numbers, so that each has its own code.
 macro_rules! sixteen {

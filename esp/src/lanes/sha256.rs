@@ -1,7 +1,7 @@
 //! SHA-256 (FIPS 180-4 section 6.2) over the blocks of sixteen messages.
 
 use super::hash::{Data, Hash, State};
-use super::{Endian, LANES, Ops, Words, at_level, sixteen};
+use super::{Endian, LANES, Ops, Rounds, Words, compress_at, sixteen};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
 
@@ -27,7 +27,7 @@ impl Hash for Sha256 {
     }
 
     fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
-        at_level!(level, rounds, state, data, blocks, Endian::Big);
+        compress_at::<Self, _>(level, state, data, blocks);
     }
 }
 
@@ -43,47 +43,51 @@ const K: [u32; 64] = [
     0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
 ];
 
-#[inline(always)]
-fn rounds<S: Simd, O: Ops<S>>(
-    simd: S,
-    state: [Words<S>; 8],
-    mut w: [Words<S>; 16],
-) -> [Words<S>; 8] {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-    macro_rules! rotate {
-        ($w:expr, $k:expr) => {
-            let s1 = O::xor3(
-                O::rotate_left::<26>(e),
-                O::rotate_left::<21>(e),
-                O::rotate_left::<7>(e),
-            );
-            let t1 = (h + ($w + Words::splat(simd, $k))) + O::select(e, f, g) + s1;
-            let s0 = O::xor3(
-                O::rotate_left::<30>(a),
-                O::rotate_left::<19>(a),
-                O::rotate_left::<10>(a),
-            );
-            let t2 = s0 + O::majority(a, b, c);
-            (h, g, f, e, d, c, b, a) = (g, f, e, d + t1, c, b, a, t1 + t2);
-        };
+impl Rounds<8> for Sha256 {
+    const ENDIAN: Endian = Endian::Big;
+
+    #[inline(always)]
+    fn rounds<S: Simd, O: Ops<S>>(
+        simd: S,
+        state: [Words<S>; 8],
+        mut w: [Words<S>; 16],
+    ) -> [Words<S>; 8] {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
+        macro_rules! rotate {
+            ($w:expr, $k:expr) => {
+                let s1 = O::xor3(
+                    O::rotate_left::<26>(e),
+                    O::rotate_left::<21>(e),
+                    O::rotate_left::<7>(e),
+                );
+                let t1 = (h + ($w + Words::splat(simd, $k))) + O::select(e, f, g) + s1;
+                let s0 = O::xor3(
+                    O::rotate_left::<30>(a),
+                    O::rotate_left::<19>(a),
+                    O::rotate_left::<10>(a),
+                );
+                let t2 = s0 + O::majority(a, b, c);
+                (h, g, f, e, d, c, b, a) = (g, f, e, d + t1, c, b, a, t1 + t2);
+            };
+        }
+        macro_rules! first {
+            ($i:literal) => {
+                rotate!(w[$i], K[$i]);
+            };
+        }
+        macro_rules! later {
+            ($i:literal, $k:expr) => {
+                let (x, y) = (w[($i + 1) & 15], w[($i + 14) & 15]);
+                let s0 = O::xor3(O::rotate_left::<25>(x), O::rotate_left::<14>(x), x >> 3);
+                let s1 = O::xor3(O::rotate_left::<15>(y), O::rotate_left::<13>(y), y >> 10);
+                w[$i] = (w[$i] + s0) + (w[($i + 9) & 15] + s1);
+                rotate!(w[$i], $k[$i]);
+            };
+        }
+        sixteen!(first);
+        for k in K.as_chunks::<16>().0.iter().skip(1) {
+            sixteen!(later, k);
+        }
+        [a, b, c, d, e, f, g, h]
     }
-    macro_rules! first {
-        ($i:literal) => {
-            rotate!(w[$i], K[$i]);
-        };
-    }
-    macro_rules! later {
-        ($i:literal, $k:expr) => {
-            let (x, y) = (w[($i + 1) & 15], w[($i + 14) & 15]);
-            let s0 = O::xor3(O::rotate_left::<25>(x), O::rotate_left::<14>(x), x >> 3);
-            let s1 = O::xor3(O::rotate_left::<15>(y), O::rotate_left::<13>(y), y >> 10);
-            w[$i] = (w[$i] + s0) + (w[($i + 9) & 15] + s1);
-            rotate!(w[$i], $k[$i]);
-        };
-    }
-    sixteen!(first);
-    for k in K.as_chunks::<16>().0.iter().skip(1) {
-        sixteen!(later, k);
-    }
-    [a, b, c, d, e, f, g, h]
 }
