@@ -157,6 +157,14 @@ if ip addr show ppp0 2>/dev/null | grep -q 'inet '; then
         echo "RESULT ike_rekeys=$(grep -c 'IKE_SA l2tp\[[0-9]*\] established' $D/charon.log)"
         echo "RESULT child_rekeys=$(grep -c 'CHILD_SA l2tp{[0-9]*} established' $D/charon.log)"
     fi
+    if [ -n "$BENCH_SECONDS" ]; then
+        for direction in up down; do
+            [ $direction = down ] && reverse=-R || reverse=
+            echo "BENCH $direction"
+            iperf3 -c $TEST_HOST -t $BENCH_SECONDS -J $reverse > $D/iperf3.json 2>&1
+            echo "BENCH $direction bits_per_second=$(sed -n '/"sum_received"/,/}/s/.*"bits_per_second":[^0-9]*\([0-9.e+]*\).*/\1/p' $D/iperf3.json)"
+        done
+    fi
     [ -n "$MEGABYTES" ] && "$PYTHON" "$TRANSFER" run $TEST_HOST 5001 $MEGABYTES
 else
     echo "RESULT ppp=failed"

@@ -15,6 +15,39 @@ in_ns() { ip netns exec "$P$1" "${@:2}"; }
 # For background jobs: $! is the command itself, so that signals reach it.
 exec_in_ns() { exec ip netns exec "$P$1" "${@:2}"; }
 
+# A machine that cannot do it has not passed.
+cannot() { echo "interop: skipped: $*"; exit "${SKIP_STATUS:-1}"; }
+
+# prepare [PACKAGE...]: what this machine needs, and these
+prepare() {
+    [ "$(id -u)" = 0 ] || cannot "needs root, for network namespaces"
+    [ -c /dev/net/tun ] || cannot "/dev/net/tun is missing"
+    local packages=(user-mode-linux strongswan-swanctl strongswan-charon libstrongswan-extra-plugins xl2tpd ppp nftables
+        tcpdump tshark kmod iproute2 iputils-ping procps python3 softether-vpnserver softether-vpncmd ike-scan
+        libnss3-tools libunbound8 libldns3 libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libcurl3-nss libcap-ng0
+        dns-root-data "$@")
+    local missing=() package
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "interop: installing ${missing[*]}"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } > /tmp/interop-apt.log 2>&1 \
+            || cannot "packages cannot be installed, see /tmp/interop-apt.log"
+    fi
+    ip netns add "${P}probe" 2>/dev/null && ip netns del "${P}probe" || cannot "network namespaces cannot be made"
+    # The client sees this machine's file system with a path of its own.
+    PYTHON=/usr/bin/python3
+}
+
+build_gateway() {
+    if [ -z "${GATEWAY:-}" ]; then
+        (cd "$ROOT" && cargo build --release -q -p gateway-example) || exit 1
+        GATEWAY=${CARGO_TARGET_DIR:-$ROOT/target}/release/gateway
+    fi
+    GATEWAY=$(readlink -f "$GATEWAY")
+}
+
 topology_up() {
     for n in nat gw lan rw; do ip netns add "$P$n"; ip -n "$P$n" link set lo up; done
     ip link add wan netns "${P}nat" type veth peer name eth0 netns "${P}gw"
@@ -97,8 +130,10 @@ address = "192.168.200.50"
 name = "dialin2"
 password = "friend2"
 X
-    exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
-    JOBS_PIDS+=($!)
+    if [ -z "${NO_CAPTURE:-}" ]; then
+        exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
+        JOBS_PIDS+=($!)
+    fi
     exec_in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "$W/office.toml" > "$W/gateway.log" 2>&1 &
     GATEWAY_PID=$!
     JOBS_PIDS+=($GATEWAY_PID)
@@ -177,22 +212,32 @@ connected() {
     expect_nothing_left
 }
 
-# warrior NET HOST OPTIONS...: `gateway connect` in rw, pings and transfers to HOST, and goodbye
-warrior() {
-    local net=$1 host=$2; shift 2
+# warrior_up NET OPTIONS...: `gateway connect` in rw; its process is WARRIOR_PID
+warrior_up() {
+    local net=$1; shift
     echo friend2 > "$W/password"
     exec_in_ns rw "$GATEWAY" --log "${LOG:-info}" connect --server $SERVER --psk $PSK --user dialin2 \
         --password-file "$W/password" --route "$net" "$@" > "$W/warrior.log" 2>&1 &
-    local pid=$!
-    JOBS_PIDS+=($pid)
-    if wait_for 20 "gateway connect is connected" grep -q '^connected address=' "$W/warrior.log"; then
+    WARRIOR_PID=$!
+    JOBS_PIDS+=($WARRIOR_PID)
+    wait_for 20 "gateway connect is connected" grep -q '^connected address=' "$W/warrior.log"
+}
+
+warrior_down() {
+    kill -INT $WARRIOR_PID 2>/dev/null
+    wait_for 10 "gateway connect has ended" eval "! kill -0 $WARRIOR_PID 2>/dev/null"
+    grep -q '^disconnected$' "$W/warrior.log" || problem "gateway connect did not end well: $(tail -1 "$W/warrior.log")"
+}
+
+# warrior NET HOST OPTIONS...: `gateway connect` in rw, pings and transfers to HOST, and goodbye
+warrior() {
+    local net=$1 host=$2; shift 2
+    if warrior_up "$net" "$@"; then
         in_ns rw ping -c 3 -W 2 "$host" > "$W/ping.log" 2>&1 || problem "ping $host failed"
         in_ns rw timeout 120 "$PYTHON" "$HERE/transfer.py" run "$host" 5001 "$MEGABYTES" > "$W/transfer.log" 2>&1 \
             || problem "transfer failed: $(tail -1 "$W/transfer.log")"
     fi
-    kill -INT $pid 2>/dev/null
-    wait_for 10 "gateway connect has ended" eval "! kill -0 $pid 2>/dev/null"
-    grep -q '^disconnected$' "$W/warrior.log" || problem "gateway connect did not end well: $(tail -1 "$W/warrior.log")"
+    warrior_down
 }
 
 softether_up() {
