@@ -11,6 +11,15 @@ LAN_HOST=192.168.8.10
 PSK=sharedkey123
 MEGABYTES=${MEGABYTES:-50}
 
+# scenario NAME WHAT [first-light]: the function scenario_NAME follows; problem() says what is wrong.
+declare -A ABOUT
+FIRST_LIGHT= FULL=
+scenario() {
+    ABOUT[$1]=$2
+    FULL+=" $1"
+    [ "${3:-}" != first-light ] || FIRST_LIGHT+=" $1"
+}
+
 in_ns() { ip netns exec "$P$1" "${@:2}"; }
 # For background jobs: $! is the command itself, so that signals reach it.
 exec_in_ns() { exec ip netns exec "$P$1" "${@:2}"; }
