@@ -27,7 +27,7 @@ pub struct Config {
     /// Shared secret for tunnel authentication (RFC 2661 section 5.1.1) and hidden AVPs. With a
     /// secret, a peer that cannot prove it is refused. Default none.
     pub secret: Option<Secret>,
-    /// Sends every AVP hidden that may be (RFC 2661 section 4.3). Needs a secret.
+    /// Sends every AVP hidden that may be (RFC 2661 section 4.3), from SCCCN on. Needs a secret.
     pub hide_avps: bool,
     /// Whether to answer tunnels and calls. Default true.
     pub accept: bool,

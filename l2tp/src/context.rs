@@ -45,10 +45,17 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A message to be, hidden if the configuration says so.
+    /// A message to be, hidden if the configuration says so: those by which the ends come to know
+    /// each other are not. They say nothing secret, and xl2tpd knows its secret only once it has
+    /// been challenged.
     pub(crate) fn message(&mut self, kind: MessageType) -> Builder<'_> {
         let message = Builder::new(kind);
-        match self.config.secret().filter(|_| self.config.hide_avps) {
+        let first = matches!(
+            kind,
+            MessageType::SCCRQ | MessageType::SCCRP | MessageType::STOPCCN
+        );
+        let hide = self.config.hide_avps && !first;
+        match self.config.secret().filter(|_| hide) {
             Some(secret) => message.hiding(secret, self.rng),
             None => message,
         }

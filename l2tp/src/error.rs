@@ -61,6 +61,9 @@ pub enum Error {
     /// The peer opens a tunnel at the same time, and ours goes on.
     #[error("our tie breaker wins")]
     TieBreaker,
+    /// Our own request for a tunnel has come back, or its challenge.
+    #[error("our own request came back")]
+    Reflected,
     /// Only the other end of a call may say this, or not now.
     #[error("not for this end of the call, or not now")]
     WrongState,
@@ -97,6 +100,7 @@ impl Error {
             Self::OutOfSequence => "l2tp_out_of_sequence",
             Self::NotNumbered => "l2tp_not_numbered",
             Self::TieBreaker => "l2tp_tie_breaker",
+            Self::Reflected => "l2tp_reflected",
             Self::WrongState => "l2tp_wrong_state",
             Self::NoBearer => "l2tp_no_bearer",
             Self::Limit(_) => "l2tp_limit",

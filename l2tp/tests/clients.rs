@@ -321,6 +321,33 @@ fn linux_networkmanager_and_openwrt() {
     transcript(&xl2tpd(4, stop(&[0, 6])));
 }
 
+/// xl2tpd takes its secret out of its file when it is challenged, and not before: what comes with
+/// our challenge must be in clear. It puts a Random Vector in its messages and hides nothing.
+#[test]
+fn xl2tpd_reads_hidden_avps_once_it_was_challenged() {
+    let mut script = Script::new(with_secret("s", true));
+    let vector = [7; 16];
+    let hidden = |said: &Said| l2tp::wire::Avps::new(&said.bytes[12..]).any(|a| a.unwrap().hidden);
+    let request = about_us(MessageType::SCCRQ, 1).bytes(AvpType::RANDOM_VECTOR, &vector);
+    let reply = script.say(0, &request);
+    assert!(!hidden(&reply[0]));
+    script.tunnel = reply[0].word(AvpType::ASSIGNED_TUNNEL_ID);
+    let challenge = reply[0].message.as_ref().unwrap();
+    let challenge = challenge.bytes(AvpType::CHALLENGE).unwrap();
+    let response = response(MessageType::SCCCN, b"s", challenge);
+    let connected = Avps::new(MessageType::SCCCN)
+        .bytes(AvpType::RANDOM_VECTOR, &vector)
+        .bytes(AvpType::CHALLENGE_RESPONSE, &response);
+    script.say(0, &connected);
+    let call = Avps::new(MessageType::ICRQ)
+        .bytes(AvpType::RANDOM_VECTOR, &vector)
+        .word(AvpType::ASSIGNED_SESSION_ID, 5)
+        .long(AvpType::CALL_SERIAL_NUMBER, 1);
+    let reply = script.say(0, &call);
+    assert_eq!(reply[0].kind(), Some(MessageType::ICRP));
+    assert!(hidden(&reply[0]));
+}
+
 #[test]
 fn chromeos_goes_without_a_word() {
     transcript(&xl2tpd(4, None));

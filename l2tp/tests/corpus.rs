@@ -29,35 +29,6 @@ fn word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.try_into().unwrap()))
 }
 
-fn little(bytes: &[u8], at: usize) -> usize {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
-}
-
-/// The frames of a pcap or pcapng file with little-endian headers.
-fn frames(file: &[u8]) -> Vec<&[u8]> {
-    let mut frames = Vec::new();
-    if file.starts_with(&[0xd4, 0xc3, 0xb2, 0xa1]) {
-        let mut at = 24;
-        while at + 16 <= file.len() {
-            let length = little(file, at + 8);
-            frames.push(&file[at + 16..at + 16 + length]);
-            at += 16 + length;
-        }
-    } else {
-        assert!(file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
-        let mut at = 0;
-        while at + 12 <= file.len() {
-            // Enhanced packet blocks.
-            if little(file, at) == 6 {
-                let length = little(file, at + 20);
-                frames.push(&file[at + 28..at + 28 + length]);
-            }
-            at += little(file, at + 4);
-        }
-    }
-    frames
-}
-
 const UDP: u8 = 17;
 /// L2TPv3 without UDP.
 const L2TP: u8 = 115;
@@ -92,11 +63,9 @@ fn l2tp(frame: &[u8]) -> Option<&[u8]> {
 
 fn messages(path: &Path) -> Vec<Vec<u8>> {
     let file = std::fs::read(path).unwrap();
-    let frames = frames(&file);
-    frames
-        .into_iter()
-        .filter_map(|f| l2tp(f).map(<[u8]>::to_vec))
-        .collect()
+    let frames = simnet::frames(&file).into_iter();
+    let messages = frames.filter_map(|frame| l2tp(frame.bytes));
+    messages.map(<[u8]>::to_vec).collect()
 }
 
 /// Reads a message and writes it again.

@@ -9,9 +9,10 @@ mod common;
 
 use common::{Avps, PATH, Script, about_us, config, connected_pair, endpoint, start, with_secret};
 use l2tp::wire::{AvpType, Header, MAX_VALUE, Message, MessageType};
-use l2tp::{Config, Error, PathId, SessionId};
+use l2tp::{CloseReason, Config, Error, PathId, SessionId};
 use simnet::Node as _;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Gives bytes to an LNS that must neither answer nor keep anything.
 fn refused(bytes: &[u8]) -> Error {
@@ -375,4 +376,98 @@ fn tunnels_that_come_and_go_are_bounded() {
     }
     assert!(script.end.endpoint.lingering_count() <= 4);
     assert!(script.end.endpoint.connect(script.now, PathId(99)).is_ok());
+}
+
+/// LAND: what we send comes back to us. Our own SCCRQ makes no tunnel with ourselves.
+#[test]
+fn cve_1999_0016_cve_2005_0688_src_is_self() {
+    for settings in [Config::default(), with_secret("s", false)] {
+        let mut script = Script::new(settings);
+        script.end.endpoint.connect(script.now, PATH).unwrap();
+        for _ in 0..3 {
+            for said in script.heard() {
+                assert_eq!(script.give(&said.bytes), Err(Error::Reflected));
+            }
+            script.wait(Duration::from_secs(2));
+        }
+        assert_eq!(script.end.endpoint.tunnels().count(), 1);
+        script.wait(Duration::from_secs(120));
+        assert_eq!(script.end.down, [CloseReason::Timeout]);
+        assert!(script.end.gone());
+    }
+    // A tunnel of the peer's with our challenge in it would have us answer it ourselves.
+    let mut script = Script::new(with_secret("s", false));
+    script.end.endpoint.connect(script.now, PATH).unwrap();
+    let ours = script.heard();
+    let challenge = ours[0].message.as_ref().unwrap();
+    let challenge = challenge.bytes(AvpType::CHALLENGE).unwrap();
+    let theirs = about_us(MessageType::SCCRQ, 9).bytes(AvpType::CHALLENGE, challenge);
+    assert_eq!(script.give(&control(&theirs)), Err(Error::Reflected));
+    assert!(script.heard().is_empty());
+}
+
+/// Errors that answer errors: what ends a tunnel or call is acknowledged and no more, and two LNSs
+/// that hear each other's stray messages fall silent.
+#[test]
+fn cve_2024_2169_two_endpoints_face_to_face() {
+    for kind in MessageType::ALL {
+        for (tunnel, session) in [(0, 0), (7, 0), (7, 9)] {
+            let stray = about_us(*kind, 3).word(AvpType::RESULT_CODE, 2);
+            let stray = Header::emit_control(tunnel, session, 0, 0, &stray.0).unwrap();
+            let link = simnet::Link::PERFECT;
+            let mut pair = common::idle_pair(Config::default(), Config::default(), link, 1);
+            let now = pair.now;
+            pair.a.handle(now, stray.clone());
+            let mut said = 0;
+            while let Some(message) = pair.a.poll_transmit() {
+                pair.b.handle(now, message);
+                said += 1;
+                while let Some(message) = pair.b.poll_transmit() {
+                    pair.a.handle(now, message);
+                    said += 1;
+                }
+            }
+            assert!(said <= 1, "{kind:?} to {tunnel}: {said}");
+            pair.run_for(Duration::from_secs(600));
+            assert!(pair.a.gone() && pair.b.gone(), "{kind:?} to {tunnel}");
+        }
+    }
+    // In a tunnel: an end is acknowledged by a ZLB, which nothing answers.
+    let mut script = Script::new(Config::default());
+    script.tunnel_up();
+    let id = script.call_up(5, &common::call_connected(MessageType::ICCN));
+    let errors = Avps::new(MessageType::CDN)
+        .word(AvpType::RESULT_CODE, 2)
+        .word(AvpType::ASSIGNED_SESSION_ID, 5);
+    assert!(script.say(id, &errors).iter().all(|s| s.kind().is_none()));
+    assert!(script.acknowledge().is_empty());
+    let errors = Avps::new(MessageType::STOPCCN)
+        .word(AvpType::ASSIGNED_TUNNEL_ID, 1)
+        .word(AvpType::RESULT_CODE, 2);
+    assert!(script.say(0, &errors).iter().all(|s| s.kind().is_none()));
+    assert!(script.acknowledge().is_empty());
+}
+
+/// Requests without end from one peer: a few tunnels, another peer is still welcome, and what
+/// never came up is forgotten.
+#[test]
+fn sccrq_flood_is_bounded_for_each_path() {
+    let mut script = Script::new(Config::default());
+    let (mut taken, mut sent) = (0, 0);
+    for id in 1..=10_000 {
+        taken += usize::from(script.give(&control(&about_us(MessageType::SCCRQ, id))).is_ok());
+        sent += script.heard().len();
+    }
+    assert_eq!((taken, sent), (4, 4));
+    assert_eq!(script.end.endpoint.tunnels().count(), 4);
+    let mut other = control(&about_us(MessageType::SCCRQ, 1));
+    let whole = 0..other.len();
+    let endpoint = &mut script.end.endpoint;
+    let received = endpoint.handle_datagram(script.now, PathId(99), &mut other, whole);
+    assert!(received.is_ok());
+    while script.end.endpoint.poll_transmit().is_some() {}
+    let now = script.now;
+    script.end.endpoint.close_path(now, PathId(99));
+    script.wait(Duration::from_secs(300));
+    assert!(script.end.gone());
 }

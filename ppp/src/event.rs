@@ -126,6 +126,15 @@ impl fmt::Display for CloseReason {
     }
 }
 
+/// What is inside a packet of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkProtocol {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
 /// What a frame was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {

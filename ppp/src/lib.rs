@@ -6,7 +6,6 @@ mod auth;
 mod config;
 mod error;
 mod event;
-mod frame;
 mod fsm;
 #[cfg(feature = "hdlc")]
 pub mod hdlc;
@@ -20,8 +19,10 @@ pub mod wire;
 pub use auth::{AuthMethod, AuthRequest, Claim, Proof, mschapv2};
 pub use config::{Config, Credentials, Password, Role};
 pub use error::{ConfigError, Error};
-pub use event::{Assignment, AuthFailure, CloseReason, Event, Received, Verdict};
-pub use frame::{MAX_HEADER, NetworkProtocol};
+pub use event::{
+    Assignment, AuthFailure, CloseReason, Event, NetworkProtocol, Received, Verdict,
+};
 pub use fsm::{Action, Event as AutomatonEvent, State, transition};
 pub use link::Link;
 pub use rand_core;
+pub use wire::MAX_HEADER;

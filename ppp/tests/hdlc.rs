@@ -6,6 +6,7 @@
 )]
 
 use ppp::hdlc::{Decoder, ESCAPE, FLAG, Fcs, FrameError, encode};
+use ppp::wire::FrameHeader;
 use proptest::prelude::*;
 
 type Frames = Vec<Result<Vec<u8>, FrameError>>;
@@ -162,4 +163,49 @@ proptest! {
     fn chunks_make_no_difference(line in prop::collection::vec(any::<u8>(), 0..200), size in 1_usize..50) {
         prop_assert_eq!(decode(&mut decoder(), &line, size), decode(&mut decoder(), &line, 1_000));
     }
+}
+
+/// A modem's line as pppd recorded it: what was dialled, a login, and a whole PPP session in and
+/// out, of which its giver has overwritten the passwords.
+#[test]
+fn a_recorded_dial_up_comes_out_of_its_bytes() {
+    let record = "../../shared/corpus/ppp/ppp-dialup-chap.pppd";
+    let record = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(record);
+    let Ok(record) = std::fs::read(record) else {
+        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: no corpus");
+        }
+        return;
+    };
+    let mut decoders = [0; 2].map(|map| Decoder::new(Fcs::Fcs16, map, 1504));
+    let mut frames = [Frames::new(), Frames::new()];
+    let mut rest = record.as_slice();
+    while let [kind, after @ ..] = rest {
+        rest = match kind {
+            1 | 2 => {
+                let (size, after) = after.split_first_chunk::<2>().unwrap();
+                let (line, after) = after.split_at(u16::from_be_bytes(*size).into());
+                let way = usize::from(kind - 1);
+                frames[way].extend(decode(&mut decoders[way], line, line.len()));
+                after
+            }
+            // Time, which goes by in one byte or four.
+            6 => &after[1..],
+            5 | 7 => &after[4..],
+            _ => after,
+        };
+    }
+    let protocols = |way: usize| {
+        let good = frames[way].iter().flatten();
+        let read = good.map(|f| FrameHeader::parse(f, 0..f.len()).unwrap().0.protocol.0);
+        read.collect::<Vec<_>>()
+    };
+    let bad = frames.iter().flatten().filter(|f| f.is_err()).count();
+    assert_eq!(bad, 1, "the response, whose value was overwritten");
+    let (lcp, chap, ipcp, ip) = (0xc021, 0xc223, 0x8021, 0x0021);
+    let sent = [lcp, lcp, lcp, ipcp, ipcp, ipcp, ip, ip, lcp];
+    assert_eq!(protocols(0), sent);
+    let heard = [lcp, lcp, lcp, chap, chap, ipcp, ipcp, ipcp, ip, ip, lcp];
+    assert_eq!(protocols(1), heard);
 }

@@ -106,9 +106,30 @@ fn cve_2013_5018_odd_user_names() {
     }
 }
 
-/// CVE-2026-75883, and appending to a full Configure-Nak: no answer outgrows what it answers.
+/// pppd's answer of EAP-PEAP outgrew its buffer. No answer of ours outgrows what it answers.
 #[test]
 fn cve_2026_75883_answers_never_outgrow_requests() {
+    for bench in [Bench::server, Bench::client] {
+        let mut b = bench(client_config());
+        b.heard.clear();
+        for option in [
+            &[1, 4, 0, 1][..],
+            &[5, 6, 0, 0, 0, 0],
+            &[3, 4, 1, 1],
+            &[9, 2],
+        ] {
+            let full = option.repeat(1496 / option.len());
+            let _ = b.say(LCP, REQUEST, 1, &full);
+            for answer in b.heard.drain(..).filter(|h| h.code != REQUEST) {
+                assert!(answer.data.len() <= full.len());
+            }
+        }
+    }
+}
+
+/// pppd appended an address to a Configure-Nak that was full.
+#[test]
+fn ppp_c82ddc5_ipcp_confreq_full_1500() {
     let mut b = Bench::asking_server(Config::default());
     b.answer_mschapv2(b"alice", PASSWORD);
     b.heard.clear();
@@ -128,27 +149,11 @@ fn cve_2026_75883_answers_never_outgrow_requests() {
             assert!(answer.data.len() <= full.len());
         }
     }
-    for bench in [Bench::server, Bench::client] {
-        let mut b = bench(client_config());
-        b.heard.clear();
-        for option in [
-            &[1, 4, 0, 1][..],
-            &[5, 6, 0, 0, 0, 0],
-            &[3, 4, 1, 1],
-            &[9, 2],
-        ] {
-            let full = option.repeat(1496 / option.len());
-            let _ = b.say(LCP, REQUEST, 1, &full);
-            for answer in b.heard.drain(..).filter(|h| h.code != REQUEST) {
-                assert!(answer.data.len() <= full.len());
-            }
-        }
-    }
 }
 
 /// A peer that takes 65535 bytes does not make us send as many; who takes little gets little.
 #[test]
-fn mru_65535_then_a_long_reply() {
+fn ppp_c82ddc5_lcp_mru_65535_then_long_reply() {
     let mut b = Bench::server(Config::default());
     b.open_lcp(&options(&[(1, &[0xff, 0xff]), (5, &[1, 2, 3, 4])]));
     b.heard.clear();
@@ -181,7 +186,7 @@ fn cve_2017_13029_option_lengths_that_do_not_move_on() {
 
 /// Reads past the end: every prefix of a good packet is refused or understood, never misread.
 #[test]
-fn every_prefix_of_a_packet() {
+fn ppp_1371451_ce4629f_every_prefix_of_a_packet() {
     let request = options(&[(1, &[5, 120]), (5, &[1, 2, 3, 4]), (13, &[6])]);
     let whole = packet(REQUEST, 1, &request);
     for end in 0..whole.len() {
@@ -255,7 +260,7 @@ fn cve_2015_8023_success_must_prove_the_password() {
 
 /// A response counts for one challenge alone.
 #[test]
-fn mschapv2_response_replay() {
+fn cve_2015_8023_mschapv2_response_replay() {
     let mut b = Bench::asking_server(Config::default());
     let first = b.expect(CHAP, 1);
     let challenge = ChapValue::parse(&first.data)
@@ -297,7 +302,7 @@ fn cve_2021_45079_no_network_before_authentication() {
 
 /// Requests that are rejected again and again (ppp issue 558): the exchange ends.
 #[test]
-fn conf_loop_cap() {
+fn ppp_issue_558_conf_loop_cap() {
     let mut b = Bench::server_up(Config::default());
     for id in 2..200 {
         let _ = b.say(IPCP, REQUEST, id, &options(&[(2, &[0, 0x2d])]));
@@ -307,6 +312,45 @@ fn conf_loop_cap() {
     b.wait(Duration::from_secs(30));
     assert_eq!(b.closed().unwrap(), "negotiation_failed (ipcp)");
     assert_eq!(b.link.poll_timeout(), None);
+}
+
+/// Errors that answer errors: rejects and ends are never answered with another, and two servers
+/// that ask each other for proof give up.
+#[test]
+fn cve_2024_2169_two_ends_face_to_face() {
+    for protocol in [LCP, IPCP] {
+        for code in [ACK, NAK, REJECT, TERMINATE_ACK, CODE_REJECT, PROTOCOL_REJECT] {
+            let mut b = Bench::server_up(Config::default());
+            b.heard.clear();
+            let _ = b.say(protocol, code, 77, &[99, 1, 0, 4]);
+            let answers = b.heard.iter().filter(|h| h.code != REQUEST);
+            let answers: Vec<_> = answers.map(|h| (h.protocol, h.code)).collect();
+            // Protocol-Reject is LCP's alone: IPCP does not know that code.
+            let foreign = (protocol, code) == (IPCP, PROTOCOL_REJECT);
+            let expected = [(IPCP, CODE_REJECT)];
+            assert_eq!(answers, expected[..usize::from(foreign)], "{protocol:x} {code}");
+        }
+    }
+
+    let mut ends = [
+        Bench::server(Config::default()),
+        Bench::server(Config::default()),
+    ];
+    let mut said = 0;
+    for _ in 0..100 {
+        for (from, to) in [(0, 1), (1, 0)] {
+            while let Some(heard) = ends[from].heard.pop_front() {
+                let _ = ends[to].say(heard.protocol, heard.code, heard.id, &heard.data);
+                said += 1;
+            }
+            ends[from].wait(Duration::from_secs(3));
+        }
+    }
+    assert!(said < 60, "{said}");
+    for b in &ends {
+        assert!(b.closed().is_some());
+        assert_eq!(b.link.poll_timeout(), None);
+    }
 }
 
 /// What a peer says cannot forge a line of a log or a sequence for a terminal.

@@ -8,76 +8,153 @@
 mod common;
 
 use common::*;
-use ppp::{Config, Event};
+use ppp::{Config, Event, wire::ChapValue};
 use std::time::Duration;
 
-const WAYS: [fn(&mut Bench); 7] = [
-    // The peer says goodbye.
-    |b| drop(b.say(LCP, TERMINATE, 1, b"bye")),
-    // The administrator does.
-    |b| b.link.close(b.now, "kicked"),
-    // The lower layer goes.
-    |b| b.link.lower_down(b.now),
-    // Nothing is heard any more.
-    |b| b.wait(Duration::from_secs(600)),
-    // The peer fails to prove itself, in the states where that is asked.
-    |b| drop(b.say(CHAP, 2, 0, &[0; 60])),
-    // IPCP ends alone.
-    |b| drop(b.say(IPCP, TERMINATE, 1, b"")),
-    // The peer does not know IPCP.
-    |b| drop(b.say(LCP, PROTOCOL_REJECT, 1, &[0x80, 0x21, 1, 1, 0, 4])),
+/// What happens to a link, and why it is closed afterwards, for each of [`links`].
+struct Way {
+    what: &'static str,
+    act: fn(&mut Bench),
+    reasons: [&'static str; 7],
+}
+
+const NO_ANSWER: &str = "negotiation_timeout";
+const TOO_SLOW: &str = "authentication_timeout";
+const SILENT: &str = "echo_timeout";
+const NO_IPCP: &str = "negotiation_failed (ipcp)";
+const BYE: &str = "peer_terminated (bye)";
+const KICKED: &str = "administrative";
+const CUT: &str = "lower_layer_down";
+const WRONG: &str = "authentication_failed";
+
+const WAYS: [Way; 7] = [
+    Way {
+        what: "the peer says goodbye",
+        act: |b| drop(b.say(LCP, TERMINATE, 1, b"bye")),
+        // Whoever has nothing yet to say goodbye to goes on asking.
+        reasons: [BYE; 7],
+    },
+    Way {
+        what: "the administrator closes it",
+        act: |b| b.link.close(b.now, "kicked"),
+        reasons: [KICKED; 7],
+    },
+    Way {
+        what: "the lower layer goes",
+        act: |b| b.link.lower_down(b.now),
+        reasons: [CUT; 7],
+    },
+    Way {
+        what: "nothing is heard any more",
+        act: |b| b.wait(Duration::from_secs(600)),
+        reasons: [
+            NO_ANSWER, NO_ANSWER, TOO_SLOW, TOO_SLOW, TOO_SLOW, SILENT, SILENT,
+        ],
+    },
+    Way {
+        what: "authentication fails",
+        act: fail_authentication,
+        reasons: [NO_ANSWER, NO_ANSWER, WRONG, WRONG, WRONG, SILENT, SILENT],
+    },
+    Way {
+        what: "IPCP ends alone",
+        act: |b| drop(b.say(IPCP, TERMINATE, 1, b"")),
+        reasons: [
+            NO_ANSWER, NO_ANSWER, TOO_SLOW, TOO_SLOW, TOO_SLOW, NO_IPCP, NO_IPCP,
+        ],
+    },
+    Way {
+        what: "the peer does not know IPCP",
+        act: |b| drop(b.say(LCP, PROTOCOL_REJECT, 1, &[0x80, 0x21, 1, 1, 0, 4])),
+        reasons: [
+            NO_ANSWER, NO_ANSWER, TOO_SLOW, TOO_SLOW, TOO_SLOW, NO_IPCP, NO_IPCP,
+        ],
+    },
 ];
 
+/// Whoever is to prove itself fails; where nothing is to be proved, nothing happens.
+fn fail_authentication(b: &mut Bench) {
+    if b.events.iter().any(|e| matches!(e, Event::Authenticate(_))) {
+        let _ = b.link.authenticate(b.now, ppp::Verdict::refuse());
+    } else if let Some(asked) = b.take(CHAP, 1) {
+        let challenge = ChapValue::parse(&asked.data).unwrap().value;
+        let challenge = challenge.try_into().unwrap();
+        b.respond_mschapv2(asked.id, challenge, b"alice", "looking-glass");
+    } else if let Some(response) = b.take(CHAP, 2) {
+        let _ = b.say(CHAP, 4, response.id, b"E=691 R=0 M=no");
+    }
+}
+
+/// A server and a client that ask for LCP, a server that asks for a proof, one whose owner decides,
+/// a client that waits for its verdict, and a server and a client that are up.
 fn links() -> Vec<Bench> {
-    let client_up = || {
-        let mut b = Bench::asked_client(client_config(), MSCHAPV2);
-        let proof = b.challenge_mschapv2(1, [1; 16], PASSWORD);
-        b.say(CHAP, 3, 1, proof.as_bytes()).unwrap();
-        b
-    };
     let mut judging = Bench::asking_server(Config::default());
     judging.password = None;
     judging.answer_mschapv2(b"alice", PASSWORD);
+    let mut answering = Bench::asked_client(client_config(), MSCHAPV2);
+    let challenge = ChapValue {
+        value: &[1; 16],
+        name: b"server",
+    };
+    answering.say(CHAP, 1, 1, &challenge.emit()).unwrap();
+    let mut up = Bench::client_in_network(client_config());
+    up.open_ipcp_as_server();
     vec![
         Bench::server(Config::default()),
         Bench::client(client_config()),
         Bench::asking_server(Config::default()),
         judging,
+        answering,
         Bench::server_up(Config::default()),
-        client_up(),
+        up,
     ]
+}
+
+/// The link has ended once, is deaf and dumb, and has nothing more to do.
+fn expect_nothing_left(b: &mut Bench, what: &str) {
+    let count = |wanted: fn(&Event) -> bool| b.events.iter().filter(|e| wanted(e)).count();
+    assert_eq!(count(|e| matches!(e, Event::Closed { .. })), 1, "{what}");
+    assert_eq!(
+        count(|e| matches!(e, Event::Ipv4Up { .. })),
+        count(|e| matches!(e, Event::Ipv4Down)),
+        "{what}"
+    );
+    assert_eq!(b.link.poll_timeout(), None, "{what}");
+    b.heard.clear();
+    assert!(b.say(LCP, REQUEST, 1, &magic()).is_err(), "{what}");
+    let verdict = ppp::Verdict::refuse();
+    assert!(b.link.authenticate(b.now, verdict).is_err(), "{what}");
+    b.link.close(b.now, "again");
+    b.link.lower_down(b.now);
+    b.drain();
+    b.expect_silence();
+}
+
+#[test]
+fn every_end_has_its_reason() {
+    for way in &WAYS {
+        for (kind, (mut b, reason)) in links().into_iter().zip(way.reasons).enumerate() {
+            (way.act)(&mut b);
+            b.drain();
+            b.wait(Duration::from_secs(900));
+            let what = format!("{}, link {kind}", way.what);
+            assert_eq!(b.closed().as_deref(), Some(reason), "{what}");
+            expect_nothing_left(&mut b, &what);
+        }
+    }
 }
 
 #[test]
 fn every_order_of_two_ends_leaves_nothing() {
-    for (first, one) in WAYS.iter().enumerate() {
-        for (second, other) in WAYS.iter().enumerate() {
-            for (kind, mut b) in links().into_iter().enumerate() {
-                one(&mut b);
-                b.drain();
-                other(&mut b);
-                b.drain();
-                b.wait(Duration::from_secs(900));
-                let closed = b.events.iter();
-                let closed = closed.filter(|e| matches!(e, Event::Closed { .. })).count();
-                assert_eq!(closed, 1, "{first} {second} link {kind}");
-                assert_eq!(b.link.poll_timeout(), None, "{first} {second} link {kind}");
-                let count =
-                    |wanted: fn(&Event) -> bool| b.events.iter().filter(|e| wanted(e)).count();
-                assert_eq!(
-                    count(|e| matches!(e, Event::Ipv4Up { .. })),
-                    count(|e| matches!(e, Event::Ipv4Down)),
-                    "{first} {second} link {kind}"
-                );
-                // It is deaf and dumb now.
-                b.heard.clear();
-                assert!(b.say(LCP, REQUEST, 1, &magic()).is_err());
-                assert!(b.link.authenticate(b.now, ppp::Verdict::refuse()).is_err());
-                b.link.close(b.now, "again");
-                b.link.lower_down(b.now);
-                b.drain();
-                b.expect_silence();
-            }
+    for (one, other) in WAYS.iter().flat_map(|w| WAYS.iter().map(move |v| (w, v))) {
+        for (kind, mut b) in links().into_iter().enumerate() {
+            (one.act)(&mut b);
+            b.drain();
+            (other.act)(&mut b);
+            b.drain();
+            b.wait(Duration::from_secs(900));
+            let what = format!("{}, then {}, link {kind}", one.what, other.what);
+            expect_nothing_left(&mut b, &what);
         }
     }
 }

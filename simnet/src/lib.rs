@@ -1,13 +1,17 @@
 //! A network in virtual time, for tests: seeded lossy links between two ends ([`Pair`]) and
 //! UDP hosts behind NAT boxes ([`World`]). Development only, never published.
 //!
+//! Captures ([`frames`]) are read for tests that replay them.
+//!
 //! Nothing here reads a clock or a global random source: a seed replays a run exactly.
 
+mod capture;
 mod link;
 mod nat;
 mod pair;
 mod world;
 
+pub use capture::{Frame, frames};
 pub use link::{Link, seeded};
 pub use nat::{Filtering, Mapping, Nat};
 pub use pair::{Node, Pair};

@@ -157,6 +157,12 @@ impl Endpoint {
         if incoming.sequence.0 != 0 {
             return Err(Error::OutOfSequence);
         }
+        let host_name = &self.config.host_name;
+        let echoes =
+            |t: &Tunnel| t.state == State::WaitReply && t.is_echoed_by(message, host_name);
+        if !self.tunnels_at(path, echoes).is_empty() {
+            return Err(Error::Reflected);
+        }
         self.break_tie(now, path, message.bytes(AvpType::TIE_BREAKER))?;
         let id = self.insert(now, path, State::WaitConnected)?;
         let handled = self.with(now, id, |tunnel, ctx| tunnel.handle(ctx, incoming))?;

@@ -37,6 +37,17 @@ impl Tunnel {
         }
     }
 
+    /// Whether an SCCRQ is our own that has come back, or tries to have its challenge answered by
+    /// ourselves.
+    pub(crate) fn is_echoed_by(&self, message: &Message, host_name: &[u8]) -> bool {
+        let ours = self.setup.as_ref().and_then(|s| s.challenge);
+        let theirs = message.bytes(AvpType::CHALLENGE);
+        let challenge = ours.is_some_and(|ours| theirs == Some(&ours));
+        challenge
+            || message.word(AvpType::ASSIGNED_TUNNEL_ID) == Some(self.id)
+                && message.bytes(AvpType::HOST_NAME) == Some(host_name)
+    }
+
     /// The peer's tunnel goes on instead of this one.
     pub(crate) fn lose_tie(&mut self, ctx: &mut Context<'_>) {
         self.closed(ctx, CloseReason::TieBreaker);

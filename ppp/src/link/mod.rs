@@ -2,12 +2,11 @@ mod control;
 mod phases;
 
 use crate::auth::{ClientAuth, ServerAuth, Step};
-use crate::frame;
 use crate::ipcp::Ipcp;
 use crate::ipv6cp::Ipv6cp;
 use crate::lcp::{DEFAULT_MRU, Lcp};
 use crate::negotiate::Negotiation;
-use crate::wire::Protocol;
+use crate::wire::{FrameHeader, MAX_HEADER, Protocol};
 use crate::{
     Assignment, CloseReason, Config, ConfigError, Credentials, Error, Event, NetworkProtocol,
     Received, Role, State, Verdict,
@@ -211,8 +210,8 @@ impl Link {
         buf: &mut [u8],
         frame: Range<usize>,
     ) -> Result<Received, Error> {
-        let (protocol, range) = frame::parse(buf, frame)?;
-        match protocol {
+        let (header, range) = FrameHeader::parse(buf, frame)?;
+        match header.protocol {
             Protocol::IPV4 if self.ipcp.as_ref().is_some_and(Negotiation::is_open) => {
                 self.echo.heard = true;
                 return Ok(Received::Ipv4(range));
@@ -231,7 +230,7 @@ impl Link {
         if data.len() > usize::from(self.config.mru.max(DEFAULT_MRU)) {
             return Err(Error::BadLength("control packet"));
         }
-        let result = self.control(now, protocol, data);
+        let result = self.control(now, header.protocol, data);
         if result.is_ok() && !self.echo.looped {
             self.echo.unanswered = 0;
         }
@@ -319,13 +318,12 @@ impl Link {
         if packet.len() > usize::from(peer.mru) {
             return Err(Error::TooLong);
         }
-        frame::prepend(
-            buf,
-            packet,
+        let header = FrameHeader {
             protocol,
-            peer.address_compression,
-            peer.protocol_compression,
-        )
+            compress_address: peer.address_compression,
+            compress_protocol: peer.protocol_compression,
+        };
+        header.prepend(buf, packet)
     }
 
     /// The state of LCP's automaton.
@@ -357,11 +355,16 @@ impl Link {
 
     fn send(&mut self, protocol: Protocol, packet: &[u8]) {
         if self.transmits.len() < QUEUE {
-            let mut frame = vec![0; crate::MAX_HEADER];
+            let mut frame = vec![0; MAX_HEADER];
             frame.extend(packet);
-            let range = crate::MAX_HEADER..frame.len();
+            let information = MAX_HEADER..frame.len();
             // Control frames go out in full: every peer takes them.
-            if frame::prepend(&mut frame, range, protocol, false, false).is_ok() {
+            let header = FrameHeader {
+                protocol,
+                compress_address: false,
+                compress_protocol: false,
+            };
+            if header.prepend(&mut frame, information).is_ok() {
                 self.transmits.push_back(frame);
             }
         }

@@ -15,11 +15,13 @@
 
 mod chap;
 mod failure;
+mod frame;
 mod option;
 mod packet;
 
 pub use chap::{ChapValue, MsChapV2Response, PapRequest};
 pub use failure::MsChapFailure;
+pub use frame::{FrameHeader, MAX_HEADER};
 pub use option::{ConfigOption, Options};
 pub use packet::{Code, Packet};
 

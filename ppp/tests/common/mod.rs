@@ -169,19 +169,21 @@ impl Bench {
     }
 
     /// The first packet of that kind the link has sent and nobody has taken yet.
+    pub(crate) fn take(&mut self, protocol: u16, code: u8) -> Option<Heard> {
+        let mut heard = self.heard.iter();
+        let at = heard.position(|h| (h.protocol, h.code) == (protocol, code))?;
+        self.heard.remove(at)
+    }
+
+    /// The same, which must be there.
     #[track_caller]
     pub(crate) fn expect(&mut self, protocol: u16, code: u8) -> Heard {
-        let at = self
-            .heard
-            .iter()
-            .position(|h| (h.protocol, h.code) == (protocol, code));
-        let Some(at) = at else {
+        self.take(protocol, code).unwrap_or_else(|| {
             panic!(
                 "no {protocol:04x} code {code} in {:?}; {:?}",
                 self.heard, self.events
-            );
-        };
-        self.heard.remove(at).unwrap()
+            )
+        })
     }
 
     #[track_caller]
@@ -277,11 +279,25 @@ impl Bench {
         bench
     }
 
-    /// A server link that is all up.
-    pub(crate) fn server_up(config: Config) -> Self {
+    /// A server that has let its peer in, and begins with the network protocols.
+    pub(crate) fn server_in_network(config: Config) -> Self {
         let mut bench = Self::asking_server(config);
         bench.answer_mschapv2(b"alice", PASSWORD);
         bench.expect(CHAP, 3);
+        bench
+    }
+
+    /// A client that was let in, and begins with the network protocols.
+    pub(crate) fn client_in_network(config: Config) -> Self {
+        let mut bench = Self::asked_client(config, MSCHAPV2);
+        let proof = bench.challenge_mschapv2(1, [1; 16], PASSWORD);
+        bench.say(CHAP, 3, 1, proof.as_bytes()).unwrap();
+        bench
+    }
+
+    /// A server link that is all up.
+    pub(crate) fn server_up(config: Config) -> Self {
+        let mut bench = Self::server_in_network(config);
         bench.open_ipcp_as_client();
         bench
     }
@@ -294,6 +310,23 @@ impl Bench {
         self.say(IPCP, REQUEST, 1, &address).unwrap();
         self.expect(IPCP, ACK);
         assert!(self.ipv4_up().is_some());
+    }
+
+    #[track_caller]
+    pub(crate) fn open_ipcp_as_server(&mut self) {
+        let ours = self.expect(IPCP, REQUEST);
+        let given = options(&[
+            (3, &PEER.octets()),
+            (129, &DNS[0].octets()),
+            (131, &DNS[1].octets()),
+        ]);
+        self.say(IPCP, NAK, ours.id, &given).unwrap();
+        let ours = self.expect(IPCP, REQUEST);
+        self.say(IPCP, ACK, ours.id, &ours.data).unwrap();
+        let address = options(&[(3, &LOCAL.octets())]);
+        self.say(IPCP, REQUEST, 1, &address).unwrap();
+        self.expect(IPCP, ACK);
+        assert_eq!(self.ipv4_up(), Some((PEER, LOCAL)));
     }
 
     /// A client whose server asks for `method`.
