@@ -455,7 +455,11 @@ fn sccrq_flood_is_bounded_for_each_path() {
     let mut script = Script::new(Config::default());
     let (mut taken, mut sent) = (0, 0);
     for id in 1..=10_000 {
-        taken += usize::from(script.give(&control(&about_us(MessageType::SCCRQ, id))).is_ok());
+        taken += usize::from(
+            script
+                .give(&control(&about_us(MessageType::SCCRQ, id)))
+                .is_ok(),
+        );
         sent += script.heard().len();
     }
     assert_eq!((taken, sent), (4, 4));

@@ -19,9 +19,7 @@ pub mod wire;
 pub use auth::{AuthMethod, AuthRequest, Claim, Proof, mschapv2};
 pub use config::{Config, Credentials, Password, Role};
 pub use error::{ConfigError, Error};
-pub use event::{
-    Assignment, AuthFailure, CloseReason, Event, NetworkProtocol, Received, Verdict,
-};
+pub use event::{Assignment, AuthFailure, CloseReason, Event, NetworkProtocol, Received, Verdict};
 pub use fsm::{Action, Event as AutomatonEvent, State, transition};
 pub use link::Link;
 pub use rand_core;

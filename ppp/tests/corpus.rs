@@ -9,7 +9,9 @@
 mod common;
 
 use common::*;
-use ppp::wire::{ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest};
+use ppp::wire::{
+    ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest,
+};
 use ppp::{AuthMethod, Config, mschapv2};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +60,9 @@ fn over_ethernet(frame: &[u8]) -> Option<&[u8]> {
                         .sum::<usize>();
                     inner.get(size..)?.get(..usize::from(word(inner, 4)?))
                 }
-                UDP if word(inner, 0)? == 1701 || word(inner, 2)? == 1701 => over_l2tp(inner.get(8..)?),
+                UDP if word(inner, 0)? == 1701 || word(inner, 2)? == 1701 => {
+                    over_l2tp(inner.get(8..)?)
+                }
                 _ => None,
             }
         }
@@ -117,7 +121,9 @@ fn again(frame: &[u8], what: &str) -> u16 {
         (LCP | IPCP | IPV6CP | CCP, REQUEST..=REJECT) => {
             let mut list = Vec::new();
             for option in Options::new(packet.data) {
-                option.unwrap_or_else(|e| panic!("{what}: {e}")).emit(&mut list);
+                option
+                    .unwrap_or_else(|e| panic!("{what}: {e}"))
+                    .emit(&mut list);
             }
             list
         }
@@ -198,13 +204,17 @@ fn captures_are_heard_out_by_both_roles() {
                 if let Ok(packet) = Packet::parse(&frame[information])
                     && (header.protocol.0, packet.code.0, taken) == (LCP, REQUEST, true)
                 {
-                    let mut answers = b.heard.iter().filter(|h| {
-                        h.protocol == LCP && matches!(h.code, ACK | NAK | REJECT)
-                    });
+                    let mut answers = b
+                        .heard
+                        .iter()
+                        .filter(|h| h.protocol == LCP && matches!(h.code, ACK | NAK | REJECT));
                     assert!(answers.all(|h| h.id == packet.id), "{name}");
                 }
                 assert!(b.heard.len() <= 4, "{name}: {:?}", b.heard);
-                assert!(b.heard.iter().all(|h| h.data.len() <= frame.len() + 64), "{name}");
+                assert!(
+                    b.heard.iter().all(|h| h.data.len() <= frame.len() + 64),
+                    "{name}"
+                );
             }
             b.link.lower_down(b.now);
             b.drain();
@@ -219,7 +229,12 @@ fn frames_of(name: &str) -> Option<Vec<Vec<u8>>> {
 }
 
 /// The first control packet of a protocol and code.
-fn first(frames: &[Vec<u8>], protocol: u16, code: u8, wanted: impl Fn(&[u8]) -> bool) -> (u8, Vec<u8>) {
+fn first(
+    frames: &[Vec<u8>],
+    protocol: u16,
+    code: u8,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> (u8, Vec<u8>) {
     let mut packets = frames.iter().filter_map(|frame| {
         let (header, information) = FrameHeader::parse(frame, 0..frame.len()).ok()?;
         let packet = Packet::parse(&frame[information]).ok()?;
@@ -239,7 +254,9 @@ fn multilink_of_a_router_is_rejected_in_one_go() {
     let mut b = Bench::server(Config::default());
     b.say(LCP, REQUEST, id, &asked).unwrap();
     let rejected = b.expect(LCP, REJECT);
-    let kinds: Vec<u8> = Options::new(&rejected.data).map(|o| o.unwrap().kind).collect();
+    let kinds: Vec<u8> = Options::new(&rejected.data)
+        .map(|o| o.unwrap().kind)
+        .collect();
     assert_eq!((rejected.id, kinds), (id, vec![17, 19]));
 }
 

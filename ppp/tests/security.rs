@@ -319,7 +319,14 @@ fn ppp_issue_558_conf_loop_cap() {
 #[test]
 fn cve_2024_2169_two_ends_face_to_face() {
     for protocol in [LCP, IPCP] {
-        for code in [ACK, NAK, REJECT, TERMINATE_ACK, CODE_REJECT, PROTOCOL_REJECT] {
+        for code in [
+            ACK,
+            NAK,
+            REJECT,
+            TERMINATE_ACK,
+            CODE_REJECT,
+            PROTOCOL_REJECT,
+        ] {
             let mut b = Bench::server_up(Config::default());
             b.heard.clear();
             let _ = b.say(protocol, code, 77, &[99, 1, 0, 4]);
@@ -328,7 +335,11 @@ fn cve_2024_2169_two_ends_face_to_face() {
             // Protocol-Reject is LCP's alone: IPCP does not know that code.
             let foreign = (protocol, code) == (IPCP, PROTOCOL_REJECT);
             let expected = [(IPCP, CODE_REJECT)];
-            assert_eq!(answers, expected[..usize::from(foreign)], "{protocol:x} {code}");
+            assert_eq!(
+                answers,
+                expected[..usize::from(foreign)],
+                "{protocol:x} {code}"
+            );
         }
     }
 

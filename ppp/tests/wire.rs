@@ -8,11 +8,11 @@
 mod common;
 
 use common::*;
+use ppp::AuthMethod;
 use ppp::wire::{
     ChapValue, Code, ConfigOption, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet,
     PapRequest, Protocol,
 };
-use ppp::AuthMethod;
 use proptest::prelude::*;
 
 type Option = (u8, Vec<u8>);
@@ -24,7 +24,10 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 /// Options that mean something to LCP, IPCP or IPV6CP, and any others, of any length.
 fn option() -> impl Strategy<Value = Option> {
     let sized = |kinds: &'static [u8], size: usize| {
-        (prop::sample::select(kinds), prop::collection::vec(any::<u8>(), size))
+        (
+            prop::sample::select(kinds),
+            prop::collection::vec(any::<u8>(), size),
+        )
     };
     prop_oneof![
         sized(&[1, 3, 17], 2),
@@ -63,7 +66,9 @@ fn check(b: &mut Bench, protocol: u16, id: u8, asked: &[Option]) -> Result<(), T
     b.heard.clear();
     b.say(protocol, REQUEST, id, &list(asked)).unwrap();
     let mut answers = b.heard.iter();
-    let answers = answers.by_ref().filter(|h| h.protocol == protocol && (ACK..=REJECT).contains(&h.code));
+    let answers = answers
+        .by_ref()
+        .filter(|h| h.protocol == protocol && (ACK..=REJECT).contains(&h.code));
     let answers: Vec<_> = answers.collect();
     prop_assert_eq!(answers.len(), 1);
     let answer = answers[0];

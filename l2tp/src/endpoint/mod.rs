@@ -158,8 +158,7 @@ impl Endpoint {
             return Err(Error::OutOfSequence);
         }
         let host_name = &self.config.host_name;
-        let echoes =
-            |t: &Tunnel| t.state == State::WaitReply && t.is_echoed_by(message, host_name);
+        let echoes = |t: &Tunnel| t.state == State::WaitReply && t.is_echoed_by(message, host_name);
         if !self.tunnels_at(path, echoes).is_empty() {
             return Err(Error::Reflected);
         }
