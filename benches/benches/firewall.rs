@@ -59,7 +59,7 @@ fn known_flow(c: &mut Criterion) {
         let bytes = change.bytes_allocated as isize - change.bytes_deallocated as isize;
         println!(
             "{} flows: {} bytes a flow, {:.0} flows opened a second",
-            firewall.flows(),
+            firewall.flow_count(),
             bytes / flows as isize,
             f64::from(flows) / took.as_secs_f64()
         );

@@ -1,5 +1,6 @@
 use crate::policy::{Kind, Rule, RuleAction, Scope};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::table::Table;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use thiserror::Error;
@@ -29,7 +30,8 @@ pub struct Nat {
     pub from: Scope,
     /// Where they leave. Default: public interfaces.
     pub to: Scope,
-    /// The global addresses. A private host always gets the same one (RFC 4787 REQ-2).
+    /// The global addresses. A private host always gets the same one (RFC 4787 REQ-2). None: the
+    /// first own address of the interface that a packet leaves by, whatever it is at the time.
     pub addresses: Vec<Ipv4Addr>,
     /// Who may send to a mapped port. Default: whom the private host sent to, address and port.
     pub filtering: Filtering,
@@ -60,9 +62,19 @@ impl Nat {
     #[must_use]
     pub fn new(address: Ipv4Addr) -> Self {
         Self {
+            addresses: vec![address],
+            ..Self::masquerade()
+        }
+    }
+
+    /// From private to public interfaces by the public interface's own address, with strict
+    /// filtering.
+    #[must_use]
+    pub fn masquerade() -> Self {
+        Self {
             from: Scope::Side(Kind::Private),
             to: Scope::Side(Kind::Public),
-            addresses: vec![address],
+            addresses: Vec::new(),
             filtering: Filtering::default(),
             ports: 1024..=u16::MAX,
             low_ports: 1..=1023,
@@ -112,7 +124,7 @@ impl Default for Timeouts {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Flows in all. Default 262,144.
+    /// Flows in all, at most 16,777,214. Default 262,144.
     pub flows: usize,
     /// Flows of one user: a private IPv4 address, or IPv6 /64. Default 8,192.
     pub flows_per_host: usize,
@@ -148,11 +160,8 @@ pub enum ConfigError {
     /// The range of NAT ports is empty or begins with 0.
     #[error("NAT ports {0} to {1} are no range of ports from 1 up")]
     BadPorts(u16, u16),
-    /// A translation to nothing.
-    #[error("a NAT needs at least one global address")]
-    NoAddress,
-    /// A limit is zero, or more flows than 2^30.
-    #[error("limits of flows must be 1 to 1073741824")]
+    /// A limit is zero, or more flows than the table has numbers for.
+    #[error("limits of flows must be 1 to {}", Table::MAX_FLOWS)]
     BadLimit,
     /// A port forwarding to no port.
     #[error("rule {0} forwards to port 0")]
@@ -167,11 +176,8 @@ impl Config {
                     return Err(ConfigError::BadPorts(*ports.start(), *ports.end()));
                 }
             }
-            if nat.addresses.is_empty() {
-                return Err(ConfigError::NoAddress);
-            }
         }
-        let flows = 1..=1 << 30;
+        let flows = 1..=Table::MAX_FLOWS;
         if !flows.contains(&self.limits.flows) || self.limits.flows_per_host == 0 {
             return Err(ConfigError::BadLimit);
         }
@@ -183,11 +189,5 @@ impl Config {
             Some(index) => Err(ConfigError::BadForward(index)),
             None => Ok(()),
         }
-    }
-
-    /// The translation that has this global address.
-    pub(crate) fn nat_of(&self, address: IpAddr) -> Option<&Nat> {
-        let IpAddr::V4(v4) = address else { return None };
-        self.nat.iter().find(|nat| nat.addresses.contains(&v4))
     }
 }

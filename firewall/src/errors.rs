@@ -2,8 +2,10 @@
 //! (RFC 5508 REQ-3 to REQ-7).
 
 use crate::event::DropReason;
-use crate::firewall::{Firewall, Outcome, Refusal, Route};
+use crate::clock;
+use crate::firewall::Firewall;
 use crate::flow::Tuple;
+use crate::process::{Exit, Refusal, Route};
 use crate::wire::{self, Body, End, Extent, Packet};
 use std::net::IpAddr;
 
@@ -14,12 +16,12 @@ const LEAST_MTU: [u32; 2] = [576, 1280];
 impl Firewall {
     pub(crate) fn judge_error(
         &mut self,
-        now: u64,
+        ms: u64,
         kind: crate::Kind,
         bytes: &mut [u8],
         view: &mut Packet,
         route: Route<'_>,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Exit, Refusal> {
         let Body::Error { quoted: at, mtu } = view.body else {
             return Err(DropReason::Malformed.into());
         };
@@ -37,14 +39,17 @@ impl Firewall {
         }
         // What is quoted went the other way.
         let answer = Tuple::of(&quoted).reversed();
-        let (index, way) = self.table.find(&answer).ok_or(DropReason::Unrelated)?;
+        let (index, way) = self
+            .table
+            .find(&answer, self.table.hash(&answer))
+            .ok_or(DropReason::Unrelated)?;
         let flow = self
             .table
             .get(index)
-            .filter(|flow| flow.expires > now)
+            .filter(|flow| flow.expires > clock::floor(ms))
             .ok_or(DropReason::Unrelated)?;
         if let Body::Tcp(segment) = quoted.body
-            && !flow.tcp.has_sent(way.other(), segment.seq)
+            && !flow.tcp().has_sent(way.other(), segment.seq)
         {
             return Err(DropReason::OutOfWindow.into());
         }
@@ -53,7 +58,7 @@ impl Firewall {
             return Err(DropReason::Spoofed.into());
         }
         let target = flow.target(way);
-        let (egress, _) = self.egress(target.destination.0, view, route)?;
+        let exit = self.egress(target.destination.0, view, route)?;
         if let Some(inner) = bytes.get_mut(at..) {
             translate(inner, &mut quoted, &target.reversed());
         }
@@ -68,7 +73,7 @@ impl Firewall {
         if target != answer {
             wire::mend_icmp(bytes, view);
         }
-        Ok(egress)
+        Ok(exit)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the owner is told.
 
-use crate::flow::Tuple;
+use crate::flow::{Flow, Way};
 use crate::interface::InterfaceId;
-use crate::wire::Protocol;
+use crate::wire::{Malformed, Protocol};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 /// How a packet came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,8 @@ pub enum DropReason {
     OutOfWindow,
     /// An ICMP error with a wrong checksum, or for an MTU below what the internet has.
     BadError,
-    /// The table of flows, the host's share of it, or the public ports are used up.
+    /// The table of flows, the host's share of it, or the public ports are used up, or there is no
+    /// public address.
     Full,
     /// Its answers could not be told from another flow's.
     Collision,
@@ -131,6 +133,16 @@ impl DropReason {
     }
 }
 
+impl From<Malformed> for DropReason {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Header | Malformed::Extensions => Self::Malformed,
+            Malformed::Version => Self::NotIp,
+            Malformed::TinyFragment => Self::Fragment,
+        }
+    }
+}
+
 /// A packet to send that is not the one just handed in: a fragment that was held, a piece of one
 /// that was too long, or an ICMP error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +172,7 @@ pub enum CloseReason {
     Expired,
     /// The table was full, and it had no answer.
     Evicted,
-    /// Its interface, or the one that it led to, was removed.
+    /// Its interface was removed, or lost the address that the flow needs.
     InterfaceRemoved,
 }
 
@@ -178,16 +190,53 @@ pub struct FlowInfo {
     pub translated_source: SocketAddr,
     /// The destination as the packet left.
     pub translated_destination: SocketAddr,
+    /// Where it came in.
+    pub ingress: InterfaceId,
+    /// Where it left; none if it was for the router itself.
+    pub egress: Option<InterfaceId>,
+    /// The rule that let it in, by its place in the [`Config`](crate::Config) of then.
+    pub rule: Option<usize>,
 }
 
 impl FlowInfo {
-    pub(crate) fn new(original: Tuple, target: Tuple) -> Self {
+    pub(crate) fn of(flow: &Flow) -> Self {
+        let (original, target) = (flow.tuple(Way::Original), flow.target(Way::Original));
+        let [ingress, egress] = flow.interfaces;
         Self {
             protocol: original.protocol,
             source: original.source.into(),
             destination: original.destination.into(),
             translated_source: target.source.into(),
             translated_destination: target.destination.into(),
+            ingress,
+            egress: (egress != InterfaceId::LOCAL).then_some(egress),
+            rule: flow.rule(),
         }
     }
+}
+
+/// A live flow, for a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlowStatus {
+    /// Its ends.
+    pub info: FlowInfo,
+    /// How far it is.
+    pub phase: Phase,
+    /// When its first packet passed, to an eighth of a second.
+    pub opened: Instant,
+    /// When it will be forgotten if no packet comes, to an eighth of a second.
+    pub expires: Instant,
+}
+
+/// How far a flow is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// It had no answer; of TCP, its handshake is not over.
+    Opening,
+    /// It had an answer.
+    Established,
+    /// Both sides have closed it, or one has reset it.
+    Closing,
 }

@@ -1,23 +1,25 @@
+use crate::clock;
 use crate::config::{Config, ConfigError};
-use crate::event::{CloseReason, DropReason, Event, FlowInfo, Ingress, Transmit, Verdict};
-use crate::flow::{Flow, NONE, Way};
+use crate::event::{CloseReason, DropReason, Event, FlowInfo, FlowStatus, Transmit};
+use crate::flow::NONE;
 use crate::fragments::Fragments;
 use crate::hash::Key;
 use crate::interface::{InterfaceId, Interfaces};
-use crate::nat::Mappings;
+use crate::nat::{ActiveNat, Mappings};
 use crate::policy::{Interface, Kind};
 use crate::table::Table;
 use crate::wire::{Extent, IcmpError, Packet, build_error};
 use rand_core::CryptoRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Zones, rules, flows and translation.
 pub struct Firewall {
     pub(crate) config: Arc<Config>,
+    /// The configuration's translations, with the addresses that the interfaces have.
+    pub(crate) nats: Arc<[ActiveNat]>,
     pub(crate) interfaces: Interfaces,
     pub(crate) table: Table,
     pub(crate) mappings: Mappings,
@@ -37,9 +39,6 @@ pub struct Firewall {
     /// ICMP errors that may be sent, in thousandths, and when that was.
     error_tokens: (u64, u64),
 }
-
-/// Tells which interface leads to an address.
-pub(crate) type Route<'a> = &'a dyn Fn(IpAddr) -> Option<InterfaceId>;
 
 impl std::fmt::Debug for Firewall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,8 +61,9 @@ impl Firewall {
         config.check()?;
         let key = Key::new(&mut *rng);
         let [a, b, ..] = rng.next_u32().to_le_bytes();
-        Ok(Self {
+        let mut firewall = Self {
             rule_hits: vec![0; config.rules.len()],
+            nats: Arc::new([]),
             error_tokens: (u64::from(config.limits.icmp_errors) * 1000, 0),
             config,
             interfaces: Interfaces::new(key),
@@ -78,7 +78,9 @@ impl Firewall {
             events_lost: 0,
             start: None,
             next_timeout: u64::MAX,
-        })
+        };
+        firewall.resolve();
+        Ok(firewall)
     }
 
     /// Replaces rules, limits and timeouts at once; flows that are up stay. The rules' counters
@@ -90,32 +92,84 @@ impl Firewall {
         config.check()?;
         self.rule_hits = vec![0; config.rules.len()];
         self.config = config;
+        self.resolve();
         Ok(())
+    }
+
+    fn resolve(&mut self) {
+        let nats = self.config.nat.iter();
+        let active = nats.flat_map(|nat| ActiveNat::resolve(nat, &self.interfaces));
+        self.nats = active.collect();
     }
 
     /// Adds an interface.
     pub fn add_interface(&mut self, interface: Interface) -> InterfaceId {
-        self.interfaces.add(interface)
+        let id = self.interfaces.add(interface);
+        self.resolve();
+        id
     }
 
-    /// Removes an interface, and the flows of the users that were behind it. Other flows that led
-    /// to it do so no more.
+    /// Changes an interface: its addresses, say. Flows of users that are not behind it any more
+    /// end, and those that were translated to an address it has lost; false if there is no such
+    /// interface.
+    pub fn set_interface(&mut self, now: Instant, id: InterfaceId, interface: Interface) -> bool {
+        let old = self.interfaces.replace(id, interface.clone());
+        if let Some(old) = &old {
+            self.close_lost(now, old, Some(&interface));
+        }
+        old.is_some()
+    }
+
+    /// Removes an interface, and the flows of the users that were behind it or that were
+    /// translated to its addresses. Other flows that led to it do so no more.
     pub fn remove_interface(&mut self, now: Instant, id: InterfaceId) {
         if let Some(removed) = self.interfaces.remove(id) {
-            let users = removed.behind().filter_map(|prefix| prefix.user());
-            for user in users {
-                while let Some(index) = self.table.first_of_host(user) {
-                    self.close(now, index, CloseReason::InterfaceRemoved);
-                }
-            }
+            self.close_lost(now, &removed, None);
         }
         self.handle_timeout(now);
     }
 
-    /// Live flows.
+    /// Ends the flows of users and addresses that an interface had and has no more.
+    fn close_lost(&mut self, now: Instant, old: &Interface, new: Option<&Interface>) {
+        let ms = self.milliseconds(now);
+        self.resolve();
+        let stays = |prefix| new.is_some_and(|new| new.behind().any(|other| other == prefix));
+        let gone = old.behind().filter(|prefix| !stays(*prefix));
+        for user in gone.filter_map(|prefix| prefix.user()) {
+            while let Some(index) = self.table.first_of_host(user) {
+                self.close(ms, index, CloseReason::InterfaceRemoved);
+            }
+        }
+        let own = old.own.iter().map(|address| IpAddr::V4(*address));
+        let lost: Vec<IpAddr> = own.filter(|a| self.nat_of(*a).is_none()).collect();
+        if !lost.is_empty() {
+            let orphans = self.table.places_of(|flow| lost.contains(&flow.global()));
+            for index in orphans {
+                self.close(ms, index, CloseReason::InterfaceRemoved);
+            }
+        }
+    }
+
+    /// How many flows are live.
     #[must_use]
-    pub fn flows(&self) -> usize {
+    pub fn flow_count(&self) -> usize {
         self.table.len()
+    }
+
+    /// All live flows, in no order.
+    pub fn flows(&self) -> impl Iterator<Item = FlowStatus> {
+        let at = |at| {
+            let since = Duration::from_millis(clock::milliseconds(at));
+            self.start?.checked_add(since)
+        };
+        self.table.iter().filter_map(move |flow| {
+            Some(FlowStatus {
+                info: FlowInfo::of(flow),
+                phase: flow.phase(),
+                opened: at(flow.opened)?,
+                expires: at(flow.expires)?,
+            })
+        })
     }
 
     /// Dropped packets by reason, without those reasons that there were no packets for.
@@ -135,40 +189,6 @@ impl Firewall {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.events_lost
-    }
-
-    /// Judges the IP packet at `packet` in `buf`, and translates it in place. What is dropped is
-    /// left as it was.
-    ///
-    /// `route` tells which interface leads to a destination, after translation.
-    pub fn process(
-        &mut self,
-        now: Instant,
-        ingress: Ingress,
-        buf: &mut [u8],
-        packet: Range<usize>,
-        route: &dyn Fn(IpAddr) -> Option<InterfaceId>,
-    ) -> Verdict {
-        if self.milliseconds(now) >= self.next_timeout {
-            self.handle_timeout(now);
-        }
-        let judged = match buf.get_mut(packet.clone()) {
-            Some(bytes) => self.judge(now, ingress, bytes, route),
-            None => Err(DropReason::Malformed.into()),
-        };
-        match judged {
-            Ok(Outcome::Forward(egress)) => Verdict::Forward { egress, packet },
-            Ok(Outcome::Local) => Verdict::Local { packet },
-            Ok(Outcome::Queued) => Verdict::Queued,
-            Err(Refusal::TooBig(mtu)) => {
-                self.count(DropReason::TooBig);
-                Verdict::TooBig { mtu }
-            }
-            Err(Refusal::Drop(reason)) => {
-                self.count(reason);
-                Verdict::Drop(reason)
-            }
-        }
     }
 
     /// Tells the sender of a packet that was not passed on why, by an ICMP error that
@@ -191,11 +211,7 @@ impl Firewall {
             .interfaces
             .get(interface)
             .and_then(|interface| interface.own().find(|address| address.is_ipv4() == v4));
-        let global = self
-            .config
-            .nat
-            .first()
-            .and_then(|nat| nat.addresses.first());
+        let global = self.nats.first().and_then(|nat| nat.addresses.first());
         let global = global.map(|v4| IpAddr::V4(*v4)).filter(|_| v4);
         let answerable = crate::process::is_answerable(&view)
             && !self.interfaces.is_everybody(view.destination)
@@ -245,8 +261,12 @@ impl Firewall {
     /// Forgets flows that are over.
     pub fn handle_timeout(&mut self, now: Instant) {
         let ms = self.milliseconds(now);
+        self.expire(ms);
+    }
+
+    pub(crate) fn expire(&mut self, ms: u64) {
         while let Some(index) = self.table.expired(ms) {
-            self.close(now, index, CloseReason::Expired);
+            self.close(ms, index, CloseReason::Expired);
         }
         self.mappings.expire(ms);
         self.fragments.expire(ms);
@@ -281,32 +301,41 @@ impl Firewall {
         since.as_secs() * 1000 + u64::from(since.subsec_millis())
     }
 
-    /// Ends a flow.
-    pub(crate) fn close(&mut self, now: Instant, index: u32, reason: CloseReason) {
-        let Some(flow) = self.table.remove(index, Flow::host) else {
-            return;
-        };
-        let (original, target) = (flow.tuple(Way::Original), flow.target(Way::Original));
-        if flow.mapping != NONE {
-            let hold = self.config.nat_of(target.source.0);
-            let hold = hold.map_or(Duration::ZERO, |nat| nat.port_hold);
-            let ms = self.milliseconds(now);
-            let until = ms + u64::try_from(hold.as_millis()).unwrap_or(u64::MAX / 2);
-            self.mappings.release(flow.mapping, flow.remote(), until);
-            self.wake_by(until);
-        }
-        self.tell(Event::FlowClosed(FlowInfo::new(original, target), reason));
+    /// Whether a timer may be due.
+    pub(crate) fn is_due(&self, ms: u64) -> bool {
+        ms >= self.next_timeout
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
+    /// Ends a flow.
+    pub(crate) fn close(&mut self, ms: u64, index: u32, reason: CloseReason) {
+        let Some(flow) = self.table.remove(index) else {
+            return;
+        };
+        if flow.mapping != NONE {
+            let hold = self.nat_of(flow.global());
+            let hold = hold.map_or(Duration::ZERO, |nat| nat.port_hold);
+            let until = clock::end(ms, hold);
+            self.mappings.release(flow.mapping, flow.remote(), until);
+            self.wake_by(clock::milliseconds(until));
+        }
+        self.tell(|| Event::FlowClosed(FlowInfo::of(&flow), reason));
+    }
+
+    /// The translation that has this global address.
+    pub(crate) fn nat_of(&self, address: IpAddr) -> Option<&ActiveNat> {
+        let IpAddr::V4(v4) = address else { return None };
+        self.nats.iter().find(|nat| nat.addresses.contains(&v4))
+    }
+
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> Event) {
         if self.events.len() < self.config.limits.queue {
-            self.events.push_back(event);
+            self.events.push_back(event());
         } else {
             self.events_lost += 1;
         }
     }
 
-    fn count(&mut self, reason: DropReason) {
+    pub(crate) fn count(&mut self, reason: DropReason) {
         let all = DropReason::ALL.iter().zip(&mut self.drops);
         for (_, count) in all.filter(|(other, _)| **other == reason) {
             *count += 1;
@@ -319,27 +348,6 @@ impl Firewall {
             return Some(Kind::Private);
         }
         self.interfaces.get(id).map(|interface| interface.kind)
-    }
-}
-
-/// What becomes of a packet that is not dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Forward(InterfaceId),
-    Local,
-    Queued,
-}
-
-/// Why one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Drop(DropReason),
-    TooBig(u16),
-}
-
-impl From<DropReason> for Refusal {
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
     }
 }
 

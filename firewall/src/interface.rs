@@ -24,6 +24,8 @@ pub(crate) struct Interfaces {
     free: VecDeque<usize>,
     /// With how many interfaces name them, so that no packet walks through all interfaces.
     own: HashMap<IpAddr, usize, Key>,
+    /// A bit for each own address: most others are told from them without a hash.
+    own_filter: u64,
     behind: HashMap<Prefix, usize, Key>,
     /// Of the prefixes behind interfaces, IPv4's and IPv6's.
     lengths: [BTreeMap<u8, usize>; 2],
@@ -36,6 +38,7 @@ impl Interfaces {
             slots: Vec::new(),
             free: VecDeque::new(),
             own: HashMap::with_hasher(key),
+            own_filter: 0,
             behind: HashMap::with_hasher(key),
             lengths: Default::default(),
             everybody: HashMap::with_hasher(key),
@@ -49,6 +52,11 @@ impl Interfaces {
     pub(crate) fn get(&self, id: InterfaceId) -> Option<&Interface> {
         let (current, interface) = self.slots.get(index(id))?;
         interface.as_ref().filter(|_| *current == id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {
+        let slots = self.slots.iter();
+        slots.filter_map(|(id, interface)| Some((*id, interface.as_ref()?)))
     }
 
     pub(crate) fn add(&mut self, interface: Interface) -> InterfaceId {
@@ -86,10 +94,21 @@ impl Interfaces {
         Some(interface)
     }
 
+    /// Puts another in its place; gives the one of before.
+    pub(crate) fn replace(&mut self, id: InterfaceId, interface: Interface) -> Option<Interface> {
+        self.get(id)?;
+        self.count(&interface, true);
+        let old = self.slots.get_mut(index(id))?.1.replace(interface)?;
+        self.count(&old, false);
+        Some(old)
+    }
+
     fn count(&mut self, interface: &Interface, up: bool) {
         for address in interface.own() {
             tally(&mut self.own, address, up);
         }
+        let own = self.own.keys();
+        self.own_filter = own.fold(0, |filter, address| filter | filter_bit(*address));
         for prefix in interface.behind() {
             tally(&mut self.behind, prefix, up);
             let lengths = family(&mut self.lengths, &prefix);
@@ -109,7 +128,7 @@ impl Interfaces {
     }
 
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
-        self.own.contains_key(&address)
+        self.own_filter & filter_bit(address) != 0 && self.own.contains_key(&address)
     }
 
     /// Whether a packet to this address would reach everybody on a link.
@@ -132,6 +151,15 @@ impl Interfaces {
         let elsewhere = |length: &u8| self.behind.contains_key(&Prefix::new(source, *length));
         !limited && !lengths.keys().any(elsewhere)
     }
+}
+
+fn filter_bit(address: IpAddr) -> u64 {
+    let bits = match address {
+        IpAddr::V4(v4) => v4.to_bits(),
+        #[allow(clippy::cast_possible_truncation, reason = "the last bits differ most")]
+        IpAddr::V6(v6) => v6.to_bits() as u32,
+    };
+    1 << ((bits ^ bits >> 6 ^ bits >> 12) % 64)
 }
 
 fn index(id: InterfaceId) -> usize {

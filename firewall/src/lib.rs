@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod arena;
+mod batch;
 mod checksum;
+mod clock;
 mod config;
 mod errors;
 mod event;
@@ -9,19 +12,22 @@ mod firewall;
 mod flow;
 mod fragments;
 mod hash;
+mod index;
 mod interface;
+mod list;
 mod nat;
+mod open;
 mod policy;
 mod ports;
 mod process;
-mod slab;
 mod table;
 mod tcp;
 mod wheel;
 mod wire;
 
+pub use batch::Job;
 pub use config::{Config, ConfigError, Filtering, Limits, Nat, Timeouts};
-pub use event::{CloseReason, DropReason, Event, FlowInfo, Ingress, Transmit, Verdict};
+pub use event::{CloseReason, DropReason, Event, FlowInfo, FlowStatus, Ingress, Phase, Transmit, Verdict};
 pub use firewall::Firewall;
 pub use interface::InterfaceId;
 pub use policy::{Group, Interface, Kind, Prefix, Rule, RuleAction, Scope};

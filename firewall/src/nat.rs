@@ -1,33 +1,77 @@
 //! Which global address and port stand for which private ones.
 
+use crate::arena::Arena;
+use crate::clock::{self, Instant8};
 use crate::config::{Config, Filtering, Nat};
 use crate::flow::{NONE, Tuple};
 use crate::hash::Key;
+use crate::index::{Index, MAX_PLACE};
+use crate::interface::{InterfaceId, Interfaces};
+use crate::policy::Interface;
 use crate::ports::{Class, Ports};
 use crate::wire::Protocol;
-use hashbrown::HashTable;
 use rand_core::Rng;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
+use std::ops::{Deref, RangeInclusive};
 
 /// An address and a port, or a query's identifier.
 pub(crate) type Endpoint = (Ipv4Addr, u16);
+
+/// A translation as the interfaces are now.
+#[derive(Debug, Clone)]
+pub(crate) struct ActiveNat {
+    nat: Nat,
+    /// Only for what leaves here.
+    egress: Option<InterfaceId>,
+}
+
+impl Deref for ActiveNat {
+    type Target = Nat;
+
+    fn deref(&self) -> &Nat {
+        &self.nat
+    }
+}
+
+impl ActiveNat {
+    /// As it is if it has addresses, else one for each interface, by its own.
+    pub(crate) fn resolve(nat: &Nat, interfaces: &Interfaces) -> Vec<Self> {
+        if !nat.addresses.is_empty() {
+            let nat = nat.clone();
+            return vec![Self { nat, egress: None }];
+        }
+        let leaving = interfaces.iter().filter(|(_, to)| nat.to.has(to));
+        // Without an address nothing passes: it must not leave untranslated.
+        let active = leaving.map(|(id, to)| Self {
+            nat: Nat {
+                addresses: to.own.first().copied().into_iter().collect(),
+                ..nat.clone()
+            },
+            egress: Some(id),
+        });
+        active.collect()
+    }
+
+    /// Whether it is for packets that come in and leave by these.
+    pub(crate) fn is_for(&self, from: &Interface, (id, to): (InterfaceId, &Interface)) -> bool {
+        self.from.has(from) && self.to.has(to) && self.egress.is_none_or(|egress| egress == id)
+    }
+}
 
 /// Endpoint-independent mappings (RFC 4787 REQ-1), for each protocol (RFC 7857 section 5). Each
 /// lasts as long as a flow uses it; then its port is held for its endpoint, and goes to another
 /// when the hold is over or no other port is left.
 #[derive(Debug)]
 pub(crate) struct Mappings {
-    slots: Vec<Mapping>,
-    free: Vec<u32>,
-    by_private: HashTable<u32>,
-    by_global: HashTable<u32>,
+    mappings: Arena<Mapping>,
+    by_private: Index,
+    by_global: Index,
     ports: HashMap<(Protocol, Ipv4Addr), Ports, Key>,
     /// Which addresses an endpoint has flows to, where filtering depends on it.
     remotes: HashMap<(u32, IpAddr), u32, Key>,
-    /// Unused ones: since when (in milliseconds), and for how long.
-    idle: VecDeque<(u64, u32)>,
+    /// Unused ones, and until when they are held.
+    idle: VecDeque<(Instant8, u32)>,
     key: Key,
 }
 
@@ -37,9 +81,23 @@ struct Mapping {
     private: Endpoint,
     global: Endpoint,
     flows: u32,
-    held_until: u64,
+    held_until: Instant8,
     /// Whether it is in `idle`.
     queued: bool,
+}
+
+impl Default for Mapping {
+    fn default() -> Self {
+        let nowhere = (Ipv4Addr::UNSPECIFIED, 0);
+        Self {
+            protocol: Protocol(0),
+            private: nowhere,
+            global: nowhere,
+            flows: 0,
+            held_until: 0,
+            queued: false,
+        }
+    }
 }
 
 fn hash(key: Key, protocol: Protocol, (address, port): Endpoint) -> u64 {
@@ -50,10 +108,9 @@ fn hash(key: Key, protocol: Protocol, (address, port): Endpoint) -> u64 {
 impl Mappings {
     pub(crate) fn new(key: Key) -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_private: HashTable::new(),
-            by_global: HashTable::new(),
+            mappings: Arena::default(),
+            by_private: Index::default(),
+            by_global: Index::default(),
             ports: HashMap::with_hasher(key),
             remotes: HashMap::with_hasher(key),
             idle: VecDeque::new(),
@@ -83,41 +140,27 @@ impl Mappings {
         if let Some((index, mapping)) = self.of_private(nat, protocol, private) {
             return Some((index, mapping.global));
         }
+        if self.mappings.len() >= usize::try_from(MAX_PLACE).ok()? {
+            return None;
+        }
         let port = self.take_port(config, nat, protocol, (address, private.1), rng)?;
-        let mapping = Mapping {
+        let index = self.mappings.insert(Mapping {
             protocol,
             private,
             global: (address, port),
-            flows: 0,
-            held_until: 0,
-            queued: false,
+            ..Mapping::default()
+        });
+        let (key, mappings) = (self.key, &self.mappings);
+        let of = |at: u32, end: fn(&Mapping) -> Endpoint| {
+            let mapping = mappings.get(at);
+            [mapping.map_or(0, |m| hash(key, m.protocol, end(m)))]
         };
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.push(mapping);
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
-        };
-        if let Some(slot) = self.slots.get_mut(at(index)) {
-            *slot = mapping;
-        }
-        let (key, slots) = (self.key, &self.slots);
-        let private_hash = |i: &u32| {
-            slots
-                .get(at(*i))
-                .map_or(0, |m| hash(key, m.protocol, m.private))
-        };
-        let global_hash = |i: &u32| {
-            slots
-                .get(at(*i))
-                .map_or(0, |m| hash(key, m.protocol, m.global))
-        };
+        let (private_of, global_of) = (|at| of(at, |m| m.private), |at| of(at, |m| m.global));
         self.by_private
-            .insert_unique(private_hash(&index), index, private_hash);
+            .insert(hash(key, protocol, private), index, private_of);
         self.by_global
-            .insert_unique(global_hash(&index), index, global_hash);
-        Some((index, mapping.global))
+            .insert(hash(key, protocol, (address, port)), index, global_of);
+        Some((index, (address, port)))
     }
 
     /// The mapping of a private endpoint to one of the addresses there are now.
@@ -127,29 +170,27 @@ impl Mappings {
         protocol: Protocol,
         private: Endpoint,
     ) -> Option<(u32, &Mapping)> {
-        let same = |i: &u32| {
-            self.slots.get(at(*i)).is_some_and(|m| {
+        let same = |at: u32| {
+            self.mappings.get(at).is_some_and(|m| {
                 (m.protocol, m.private) == (protocol, private)
                     && nat.addresses.contains(&m.global.0)
             })
         };
-        let index = *self
-            .by_private
-            .find(hash(self.key, protocol, private), same)?;
-        Some((index, self.slots.get(at(index))?))
+        let hash = hash(self.key, protocol, private);
+        let index = self.by_private.find(hash, same)?;
+        Some((index, self.mappings.get(index)?))
     }
 
     /// The mapping that has a global endpoint, in use or held.
     fn of_global(&self, protocol: Protocol, global: Endpoint) -> Option<(u32, &Mapping)> {
-        let same = |i: &u32| {
-            self.slots
-                .get(at(*i))
-                .is_some_and(|m| (m.protocol, m.global) == (protocol, global))
+        let same = |at: u32| {
+            let mapping = self.mappings.get(at);
+            mapping.is_some_and(|m| (m.protocol, m.global) == (protocol, global))
         };
-        let index = *self
+        let index = self
             .by_global
             .find(hash(self.key, protocol, global), same)?;
-        Some((index, self.slots.get(at(index))?))
+        Some((index, self.mappings.get(index)?))
     }
 
     /// The private endpoint behind a global one, if it is in use.
@@ -174,7 +215,7 @@ impl Mappings {
 
     /// A flow to `remote` uses it; `remember` who may answer.
     pub(crate) fn hold(&mut self, index: u32, remote: IpAddr, remember: bool) {
-        if let Some(mapping) = self.slots.get_mut(at(index)) {
+        if let Some(mapping) = self.mappings.get_mut(index) {
             mapping.flows += 1;
             if remember {
                 *self.remotes.entry((index, remote)).or_default() += 1;
@@ -183,14 +224,14 @@ impl Mappings {
     }
 
     /// A flow to `remote` is over; its port is held until `until`.
-    pub(crate) fn release(&mut self, index: u32, remote: IpAddr, until: u64) {
+    pub(crate) fn release(&mut self, index: u32, remote: IpAddr, until: Instant8) {
         if let Some(count) = self.remotes.get_mut(&(index, remote)) {
             *count -= 1;
             if *count == 0 {
                 self.remotes.remove(&(index, remote));
             }
         }
-        if let Some(mapping) = self.slots.get_mut(at(index)) {
+        if let Some(mapping) = self.mappings.get_mut(index) {
             mapping.flows = mapping.flows.saturating_sub(1);
             if mapping.flows == 0 {
                 mapping.held_until = until;
@@ -202,14 +243,16 @@ impl Mappings {
     }
 
     /// Gives back ports that were held long enough.
-    pub(crate) fn expire(&mut self, now: u64) {
+    pub(crate) fn expire(&mut self, ms: u64) {
+        let now = clock::floor(ms);
         while self.idle.front().is_some_and(|(until, _)| *until <= now) {
             self.forget_oldest(false);
         }
     }
 
     pub(crate) fn next_expiry(&self) -> Option<u64> {
-        self.idle.front().map(|(until, _)| *until)
+        let first = self.idle.front();
+        first.map(|(until, _)| clock::milliseconds(*until))
     }
 
     /// Gives back the port that was held longest, if `now` even before its time; false if none is.
@@ -217,7 +260,7 @@ impl Mappings {
         let Some((until, index)) = self.idle.pop_front() else {
             return false;
         };
-        let Some(slot) = self.slots.get_mut(at(index)) else {
+        let Some(slot) = self.mappings.get_mut(index) else {
             return true;
         };
         let used_since = slot.held_until > until;
@@ -235,15 +278,12 @@ impl Mappings {
             (&mut self.by_private, mapping.private),
             (&mut self.by_global, mapping.global),
         ] {
-            let hash = hash(self.key, protocol, endpoint);
-            if let Ok(entry) = table.find_entry(hash, |i| *i == index) {
-                entry.remove();
-            }
+            table.remove(hash(self.key, protocol, endpoint), index);
         }
         if let Some(ports) = self.ports.get_mut(&(protocol, address)) {
             ports.give_back(port);
         }
-        self.free.push(index);
+        self.mappings.remove(index);
         true
     }
 
@@ -292,8 +332,4 @@ fn reserved(config: &Config, protocol: Protocol, address: Ipv4Addr) -> Vec<Range
     };
     let rules = config.rules.iter().filter(about);
     rules.filter_map(|rule| rule.ports.clone()).collect()
-}
-
-fn at(index: u32) -> usize {
-    usize::try_from(index).unwrap_or(usize::MAX)
 }

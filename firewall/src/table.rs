@@ -1,50 +1,36 @@
 //! Flows by either tuple, by user, and by their ends.
 
+use crate::clock::{self, Instant8};
+use crate::firewall::user_of;
 use crate::flow::{Flow, Tuple, Way};
 use crate::hash::Key;
-use crate::slab::{Kind, List, Slab};
+use crate::index::{Index, MAX_PLACE};
+use crate::list::{self, Kind, Link, List, Slab};
 use crate::wheel::Wheel;
-use hashbrown::HashTable;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// All flows of a firewall.
 #[derive(Debug)]
 pub(crate) struct Table {
     slab: Slab,
-    /// Both tuples of each flow: its place, and the way in the lowest bit.
-    index: HashTable<u32>,
-    hosts: HashMap<IpAddr, Host, Key>,
+    /// Of both tuples of each flow.
+    index: Index,
+    /// Of each user, by the first of its flows.
+    hosts: Index,
     unreplied: List,
     wheel: Wheel,
     key: Key,
 }
 
-#[derive(Debug, Default)]
-struct Host {
-    flows: usize,
-    list: List,
-}
-
-fn entry(index: u32, way: Way) -> u32 {
-    index << 1 | u32::from(way == Way::Reply)
-}
-
-fn tuple(slab: &Slab, entry: u32) -> Option<Tuple> {
-    let way = if entry & 1 == 0 {
-        Way::Original
-    } else {
-        Way::Reply
-    };
-    slab.get(entry >> 1).map(|flow| flow.tuple(way))
-}
-
 impl Table {
+    /// What the index has numbers for.
+    pub(crate) const MAX_FLOWS: usize = MAX_PLACE as usize;
+
     pub(crate) fn new(key: Key) -> Self {
         Self {
             slab: Slab::default(),
-            index: HashTable::new(),
-            hosts: HashMap::with_hasher(key),
+            index: Index::default(),
+            hosts: Index::default(),
             unreplied: List::default(),
             wheel: Wheel::default(),
             key,
@@ -55,74 +41,104 @@ impl Table {
         self.slab.len()
     }
 
-    pub(crate) fn of_host(&self, host: IpAddr) -> usize {
-        self.hosts.get(&host).map_or(0, |host| host.flows)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
+        self.slab.iter().filter(|flow| flow.is_live())
+    }
+
+    /// Of flows like these; looks at all.
+    pub(crate) fn places_of(&self, like: impl Fn(&Flow) -> bool) -> Vec<u32> {
+        let flows = (0..).zip(self.slab.iter());
+        let found = flows.filter(|(_, flow)| flow.is_live() && like(flow));
+        found.map(|(index, _)| index).collect()
     }
 
     pub(crate) fn get(&self, index: u32) -> Option<&Flow> {
-        self.slab.get(index)
+        self.slab.get(index).filter(|flow| flow.is_live())
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Flow> {
-        self.slab.get_mut(index)
+        self.slab.get_mut(index).filter(|flow| flow.is_live())
+    }
+
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
+        tuple.hash(self.key)
     }
 
     /// The flow that a packet belongs to, which may be over already.
-    pub(crate) fn find(&self, wanted: &Tuple) -> Option<(u32, Way)> {
-        let slab = &self.slab;
-        let same = |entry: &u32| tuple(slab, *entry).is_some_and(|tuple| tuple == *wanted);
-        let found = *self.index.find(wanted.hash(self.key), same)?;
-        let way = if found & 1 == 0 {
-            Way::Original
-        } else {
-            Way::Reply
-        };
-        Some((found >> 1, way))
+    pub(crate) fn find(&self, wanted: &Tuple, hash: u64) -> Option<(u32, Way)> {
+        let mut way = None;
+        let index = self.index.find(hash, |index| {
+            way = self.slab.get(index).and_then(|flow| flow.way_of(wanted));
+            way.is_some()
+        })?;
+        Some((index, way?))
+    }
+
+    /// Has what `find` will read on its way from memory, for many packets at once.
+    pub(crate) fn touch(&self, hashes: &[u64]) {
+        // Loops that do nothing else, so that the processor has many loads under way.
+        let buckets = hashes.iter().fold(0, |sum, hash| sum ^ self.index.touch(*hash));
+        std::hint::black_box(buckets);
+        let places = hashes.iter().map(|hash| self.index.guess(*hash));
+        let flows = places.flatten().filter_map(|place| self.slab.get(place));
+        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.expires));
     }
 
     /// Adds a flow of which neither tuple is in the table.
-    pub(crate) fn insert(&mut self, flow: Flow, host: IpAddr) -> u32 {
+    pub(crate) fn insert(&mut self, flow: Flow) -> u32 {
+        let host = flow.host();
+        let first = self.first_of_host(host);
         let index = self.slab.insert(flow);
-        let key = self.key;
-        for way in [Way::Original, Way::Reply] {
-            let Some(tuple) = self.slab.get(index).map(|flow| flow.tuple(way)) else {
-                continue;
-            };
-            let slab = &self.slab;
-            let rehash = |entry: &u32| self::tuple(slab, *entry).map_or(0, |t| t.hash(key));
-            self.index
-                .insert_unique(tuple.hash(key), entry(index, way), rehash);
+        let (slab, key) = (&self.slab, self.key);
+        let hashes = |at: u32| slab.get(at).map_or([0; 2], |flow| flow.hashes(key));
+        for hash in flow.hashes(key) {
+            self.index.insert(hash, index, hashes);
         }
-        let user = self.hosts.entry(host).or_default();
-        user.flows += 1;
-        user.list.push(&mut self.slab, Kind::Host, index);
+        if first.is_none() {
+            let hash_of = |at: u32| [slab.get(at).map_or(0, |flow| host_hash(key, flow.host()))];
+            self.hosts.insert(host_hash(key, host), index, hash_of);
+        }
+        let first = first.inspect(|first| {
+            list::insert_behind(&mut self.slab, Kind::Host, *first, index);
+        });
+        if let Some(first) = self.slab.get_mut(first.unwrap_or(index)) {
+            first.of_host += 1;
+        }
         self.unreplied.push(&mut self.slab, Kind::Unreplied, index);
         self.wheel.arm(&mut self.slab, index);
         index
     }
 
-    /// Takes a flow out; `host` tells its user.
-    pub(crate) fn remove(&mut self, index: u32, host: impl Fn(&Flow) -> IpAddr) -> Option<Flow> {
-        let flow = self.slab.get(index)?;
-        let host = host(flow);
-        let hashes = [Way::Original, Way::Reply]
-            .map(|way| (flow.tuple(way).hash(self.key), entry(index, way)));
-        for (hash, entry) in hashes {
-            if let Ok(found) = self.index.find_entry(hash, |other| *other == entry) {
-                found.remove();
-            }
+    pub(crate) fn remove(&mut self, index: u32) -> Option<Flow> {
+        let flow = *self.get(index)?;
+        for hash in flow.hashes(self.key) {
+            self.index.remove(hash, index);
         }
-        if let Some(user) = self.hosts.get_mut(&host) {
-            user.list.remove(&mut self.slab, Kind::Host, index);
-            user.flows -= 1;
-            if user.flows == 0 {
-                self.hosts.remove(&host);
-            }
-        }
+        self.leave_host(index, flow.host());
         self.unreplied
             .remove(&mut self.slab, Kind::Unreplied, index);
         self.wheel.disarm(&mut self.slab, index);
         self.slab.remove(index)
+    }
+
+    /// Takes a flow from its user's, of which the first counts.
+    fn leave_host(&mut self, index: u32, host: IpAddr) {
+        let Some(first) = self.first_of_host(host) else {
+            return;
+        };
+        let Link { behind, .. } = list::unlink(&mut self.slab, Kind::Host, index);
+        let count = self.slab.get(first).map_or(0, |flow| flow.of_host);
+        let hash = host_hash(self.key, host);
+        let was_first = first == index;
+        match self.slab.get_mut(if was_first { behind } else { first }) {
+            Some(flow) => {
+                flow.of_host = count.saturating_sub(1);
+                if was_first {
+                    self.hosts.replace(hash, index, behind);
+                }
+            }
+            None => self.hosts.remove(hash, index),
+        }
     }
 
     /// A flow had its first answer.
@@ -141,15 +157,22 @@ impl Table {
         self.unreplied.first()
     }
 
-    /// One of a user's flows.
+    /// One of a user's flows, which counts them.
     pub(crate) fn first_of_host(&self, host: IpAddr) -> Option<u32> {
-        self.hosts.get(&host)?.list.first()
+        let same = |at: u32| self.get(at).is_some_and(|flow| flow.host() == host);
+        self.hosts.find(host_hash(self.key, host), same)
+    }
+
+    pub(crate) fn of_host(&self, host: IpAddr) -> usize {
+        let first = self.first_of_host(host).and_then(|first| self.get(first));
+        first.map_or(0, |flow| usize::try_from(flow.of_host).unwrap_or(usize::MAX))
     }
 
     /// A flow that is over.
-    pub(crate) fn expired(&mut self, now: u64) -> Option<u32> {
+    pub(crate) fn expired(&mut self, ms: u64) -> Option<u32> {
+        let now: Instant8 = clock::floor(ms);
         loop {
-            let index = self.wheel.due(&mut self.slab, now)?;
+            let index = self.wheel.due(&mut self.slab, ms)?;
             let over = self.slab.get(index).is_none_or(|flow| flow.expires <= now);
             // It is used: it waits on.
             self.wheel.arm(&mut self.slab, index);
@@ -161,5 +184,13 @@ impl Table {
 
     pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.wheel.next_due()
+    }
+}
+
+fn host_hash(key: Key, host: IpAddr) -> u64 {
+    match user_of(host) {
+        IpAddr::V4(v4) => key.hash([v4.to_bits().into()]),
+        #[allow(clippy::cast_possible_truncation, reason = "a user is a /64")]
+        IpAddr::V6(v6) => key.hash([(v6.to_bits() >> 64) as u64, 0]),
     }
 }

@@ -7,6 +7,7 @@
 //! acknowledges nothing that the other side has not sent.
 
 use crate::config::Timeouts;
+use crate::event::Phase;
 use crate::flow::Way;
 use crate::wire::{Segment, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN};
 use std::time::Duration;
@@ -31,13 +32,14 @@ enum State {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Side {
+pub(crate) struct Side {
     end: u32,
     max_end: u32,
     /// 0: this side has not been seen yet.
     window: u32,
 }
 
+/// As it is worked with; a flow keeps what [`store`](Self::store) makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tcp {
     sides: [Side; 2],
@@ -50,8 +52,8 @@ pub(crate) struct Tcp {
     reopening: Option<(u32, u8)>,
 }
 
-/// A SYN without the window scale option.
-const NO_SCALE: u8 = u8::MAX;
+/// A SYN without the window scale option; one that has it says 14 at most.
+const NO_SCALE: u8 = 15;
 
 fn reopening(syn: &Segment) -> (u32, u8) {
     (syn.end(), syn.scale.unwrap_or(NO_SCALE))
@@ -79,7 +81,59 @@ impl Side {
     }
 }
 
+/// Bits of what a flow keeps next to the sides, above the two scales.
+const STATE_SHIFT: u16 = 8;
+const LOOSE: u16 = 1 << 11;
+const REOPENING: u16 = 1 << 12;
+
+impl State {
+    fn number(self) -> u16 {
+        match self {
+            Self::Init => 0,
+            Self::Answered => 1,
+            Self::Established => 2,
+            Self::Fin(Way::Original) => 3,
+            Self::Fin(Way::Reply) => 4,
+            Self::BothFin => 5,
+            Self::Transitory => 6,
+        }
+    }
+
+    fn of(number: u16) -> Self {
+        match number & 7 {
+            0 => Self::Init,
+            1 => Self::Answered,
+            2 => Self::Established,
+            3 => Self::Fin(Way::Original),
+            4 => Self::Fin(Way::Reply),
+            5 => Self::BothFin,
+            _ => Self::Transitory,
+        }
+    }
+}
+
 impl Tcp {
+    /// From what a flow keeps; `reopening` is seldom asked for.
+    pub(crate) fn load(sides: [Side; 2], marks: u16, reopening: impl Fn() -> (u32, u8)) -> Self {
+        let [scales, _] = marks.to_le_bytes();
+        Self {
+            sides,
+            scales: [scales & 15, scales >> 4],
+            state: State::of(marks >> STATE_SHIFT),
+            loose: marks & LOOSE != 0,
+            reopening: (marks & REOPENING != 0).then(reopening),
+        }
+    }
+
+    /// What a flow keeps.
+    pub(crate) fn store(&self) -> ([Side; 2], u16, Option<(u32, u8)>) {
+        let [original, reply] = self.scales.map(u16::from);
+        let marks = original | reply << 4 | self.state.number() << STATE_SHIFT;
+        let loose = if self.loose { LOOSE } else { 0 };
+        let reopening = self.reopening.map_or(0, |_| REOPENING);
+        (self.sides, marks | loose | reopening, self.reopening)
+    }
+
     /// A connection that begins with this segment; none if it cannot be a first one.
     pub(crate) fn open(segment: &Segment, midway: bool) -> Option<Self> {
         let flags = segment.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
@@ -317,11 +371,19 @@ impl Tcp {
         !after(seq, sender.end) && !after(sender.end.wrapping_sub(window), seq)
     }
 
-    pub(crate) fn timeout(&self, timeouts: &Timeouts) -> Duration {
+    pub(crate) fn phase(&self) -> Phase {
         match self.state {
-            State::Init | State::Answered => timeouts.tcp_opening,
-            State::Established | State::Fin(_) => timeouts.tcp_established,
-            State::BothFin | State::Transitory => timeouts.tcp_transitory,
+            State::Init | State::Answered => Phase::Opening,
+            State::Established | State::Fin(_) => Phase::Established,
+            State::BothFin | State::Transitory => Phase::Closing,
+        }
+    }
+
+    pub(crate) fn timeout(&self, timeouts: &Timeouts) -> Duration {
+        match self.phase() {
+            Phase::Opening => timeouts.tcp_opening,
+            Phase::Established => timeouts.tcp_established,
+            Phase::Closing => timeouts.tcp_transitory,
         }
     }
 }

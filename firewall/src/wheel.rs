@@ -3,8 +3,9 @@
 //! A packet only writes its flow's new end; the flow stays where it waits, fires early, and is
 //! put where it now belongs.
 
+use crate::clock;
 use crate::flow::NONE;
-use crate::slab::{Kind, List, Slab};
+use crate::list::{Kind, List, Slab};
 
 /// Over an hour; what ends later waits for the last tick and goes round again.
 const TICKS: u32 = 4096;
@@ -37,9 +38,10 @@ impl Wheel {
         let Some(flow) = slab.get_mut(index) else {
             return;
         };
-        let end = u32::try_from(flow.expires.div_ceil(TICK_MS)).unwrap_or(NONE);
+        let end = clock::milliseconds(flow.expires).div_ceil(TICK_MS);
+        let end = u32::try_from(end).unwrap_or(NONE);
         let tick = end.clamp(self.next, self.next + TICKS - 1);
-        flow.armed = tick;
+        flow.armed = u16::try_from(tick % TICKS).unwrap_or(0);
         if let Some(list) = self.lists.get_mut(place(tick)) {
             list.push(slab, Kind::Due, index);
             self.mark(tick, true);
@@ -47,7 +49,7 @@ impl Wheel {
     }
 
     pub(crate) fn disarm(&mut self, slab: &mut Slab, index: u32) {
-        let Some(tick) = slab.get(index).map(|flow| flow.armed) else {
+        let Some(tick) = slab.get(index).map(|flow| u32::from(flow.armed)) else {
             return;
         };
         if let Some(list) = self.lists.get_mut(place(tick)) {

@@ -161,7 +161,7 @@ fn silence_ends_a_flow_and_frees_its_port() {
         net.now = net.now.max(at);
         net.firewall.handle_timeout(net.now);
     }
-    assert_eq!(net.firewall.flows(), 0);
+    assert_eq!(net.firewall.flow_count(), 0);
     assert_eq!(net.out((BOB, 4500), (SERVER, 4500)), 4500);
 }
 
@@ -326,7 +326,7 @@ fn spoofed_sources_are_dropped() {
         Verdict::Drop(DropReason::Spoofed)
     );
     net.firewall.remove_interface(net.now, call);
-    assert_eq!(net.firewall.flows(), 0);
+    assert_eq!(net.firewall.flow_count(), 0);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn a_full_table_keeps_what_is_established() {
         let from = Ipv4Addr::new(192, 168, 1, 100 + to as u8);
         net.out((from, 2000), (SERVER, to));
     }
-    assert_eq!(net.firewall.flows(), 4);
+    assert_eq!(net.firewall.flow_count(), 4);
     assert!(net.back((SERVER, 1), kept).is_ok());
 }
 

@@ -47,10 +47,10 @@ fn rules_are_replaced_while_flows_live() {
     assert_eq!(dropped(other), Some(DropReason::Rule));
     assert_eq!(net.firewall.rule_hits(), [1]);
     // What cannot work changes nothing.
-    config.nat[0].addresses.clear();
+    config.nat[0].ports = 0..=1;
     assert_eq!(
         net.firewall.set_config(Arc::new(config)),
-        Err(ConfigError::NoAddress)
+        Err(ConfigError::BadPorts(0, 1))
     );
     assert!(net.out(udp((ALICE, 1024), (SERVER, 1))).is_ok());
 }
@@ -123,7 +123,7 @@ fn flows_are_told_of() {
         closed,
         Some(Event::FlowClosed(_, CloseReason::InterfaceRemoved))
     ));
-    assert_eq!(net.firewall.flows(), 0);
+    assert_eq!(net.firewall.flow_count(), 0);
 }
 
 #[test]
@@ -241,5 +241,5 @@ fn esp_passes_by_address_and_is_nobody_elses() {
         Some(DropReason::Collision)
     );
     assert!(net.out(esp(BOB, STRANGER)).is_ok());
-    assert_eq!(net.firewall.flows(), 2);
+    assert_eq!(net.firewall.flow_count(), 2);
 }

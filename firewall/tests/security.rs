@@ -153,7 +153,7 @@ fn conntrack_exhaustion() {
             let _ = net.out(udp((host, 3000), (SERVER, 1000 + port)));
         }
     }
-    assert!(net.firewall.flows() <= 100);
+    assert!(net.firewall.flow_count() <= 100);
     assert!(net.dropped(DropReason::Full) > 0);
     assert_eq!(net.answer((SERVER, 53), kept), Ok((BOB, 2000)));
     assert!(net.out(udp((BOB, 2001), (SERVER, 53))).is_ok());
@@ -257,7 +257,7 @@ fn rfc1858_tiny_fragments() {
             let verdict = net.back(piece);
             assert!(matches!(verdict, Err(Verdict::Drop(_) | Verdict::Queued)));
         }
-        assert_eq!(net.firewall.flows(), 0);
+        assert_eq!(net.firewall.flow_count(), 0);
         assert_eq!(net.firewall.poll_transmit(), None);
     }
 }

@@ -200,6 +200,6 @@ fuzz_target!(|steps: Vec<Step>| {
                 _ => {}
             }
         }
-        assert!(firewall.flows() <= 16);
+        assert!(firewall.flow_count() <= 16);
     }
 });

@@ -76,13 +76,7 @@ pub fn net_of(config: Config, lan: Interface, wan: Interface) -> Net {
 impl Net {
     pub fn process(&mut self, from: InterfaceId, packet: &mut [u8]) -> Verdict {
         let (lan, wan) = (self.lan, self.wan);
-        let route = move |a: IpAddr| {
-            let private = match a {
-                IpAddr::V4(v4) => matches!(v4.octets(), [192, 168, ..] | [10, ..]),
-                IpAddr::V6(v6) => v6.segments()[0] == 0x2001 && v6.segments()[1] == 0xdb8,
-            };
-            Some(if private { lan } else { wan })
-        };
+        let route = move |to: IpAddr| Some(if is_private(to) { lan } else { wan });
         let ingress = Ingress {
             interface: from,
             ipsec: self.ipsec,
@@ -152,6 +146,13 @@ impl Net {
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.firewall.drops().get(&reason).copied().unwrap_or(0)
+    }
+}
+
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => matches!(v4.octets(), [192, 168, ..] | [10, ..]),
+        IpAddr::V6(v6) => v6.segments()[0] == 0x2001 && v6.segments()[1] == 0xdb8,
     }
 }
 
