@@ -1,8 +1,8 @@
 //! ICMP errors: they pass if they quote a packet of a live flow, which is translated as well
 //! (RFC 5508 REQ-3 to REQ-7).
 
-use crate::event::DropReason;
 use crate::clock;
+use crate::event::DropReason;
 use crate::firewall::Firewall;
 use crate::flow::Tuple;
 use crate::process::{Exit, Refusal, Route};

@@ -161,13 +161,23 @@ impl Flow {
         tcp: Tcp,
     ) -> Option<Self> {
         let mut flow = Self {
-            ports: [original.source.1, original.destination.1, reply.source.1, reply.destination.1],
+            ports: [
+                original.source.1,
+                original.destination.1,
+                reply.source.1,
+                reply.destination.1,
+            ],
             interfaces,
             protocol: original.protocol,
             flags: LIVE,
             ..Self::default()
         };
-        match (original.source.0, original.destination.0, reply.source.0, reply.destination.0) {
+        match (
+            original.source.0,
+            original.destination.0,
+            reply.source.0,
+            reply.destination.0,
+        ) {
             (IpAddr::V4(a), IpAddr::V4(b), IpAddr::V4(c), IpAddr::V4(d)) => {
                 flow.addresses = [a, b, c, d].map(Ipv4Addr::to_bits);
             }
@@ -213,7 +223,9 @@ impl Flow {
     pub(crate) fn set_origin(&mut self, ipsec_only: bool, inbound: bool, rule: Option<usize>) {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         self.flags |= flag(ipsec_only, IPSEC_ONLY) | flag(inbound, INBOUND);
-        self.rule = rule.and_then(|rule| rule.try_into().ok()).unwrap_or(NO_RULE);
+        self.rule = rule
+            .and_then(|rule| rule.try_into().ok())
+            .unwrap_or(NO_RULE);
     }
 
     /// The rule that let it in, by its place in the configuration of then.
@@ -342,7 +354,9 @@ fn words(address: Ipv6Addr) -> [u32; 4] {
 }
 
 fn address(words: [u32; 4]) -> Ipv6Addr {
-    let bits = words.into_iter().fold(0, |bits, word| bits << 32 | u128::from(word));
+    let bits = words
+        .into_iter()
+        .fold(0, |bits, word| bits << 32 | u128::from(word));
     Ipv6Addr::from_bits(bits)
 }
 

@@ -223,7 +223,9 @@ impl Bucket {
             hits |= u32::from(entry >> TAG_SHIFT == tag) << n;
         }
         std::iter::from_fn(move || {
-            let entry = self.entries.get(usize::try_from(hits.trailing_zeros()).ok()?);
+            let entry = self
+                .entries
+                .get(usize::try_from(hits.trailing_zeros()).ok()?);
             hits &= hits.wrapping_sub(1);
             entry.map(|entry| entry & PLACE)
         })
@@ -271,7 +273,11 @@ mod tests {
     #[test]
     fn a_million_are_found_in_buckets_of_fifteen() {
         let mut index = Index::default();
-        let hash = |p: u32| u64::from(p).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let hash = |p: u32| {
+            u64::from(p)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29)
+        };
         for place in 0..1_000_000 {
             index.insert(hash(place), place, |p| [hash(p)]);
         }

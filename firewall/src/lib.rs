@@ -27,7 +27,9 @@ mod wire;
 
 pub use batch::Job;
 pub use config::{Config, ConfigError, Filtering, Limits, Nat, Timeouts};
-pub use event::{CloseReason, DropReason, Event, FlowInfo, FlowStatus, Ingress, Phase, Transmit, Verdict};
+pub use event::{
+    CloseReason, DropReason, Event, FlowInfo, FlowStatus, Ingress, Phase, Transmit, Verdict,
+};
 pub use firewall::Firewall;
 pub use interface::InterfaceId;
 pub use policy::{Group, Interface, Kind, Prefix, Rule, RuleAction, Scope};

@@ -77,7 +77,9 @@ impl Table {
     /// Has what `find` will read on its way from memory, for many packets at once.
     pub(crate) fn touch(&self, hashes: &[u64]) {
         // Loops that do nothing else, so that the processor has many loads under way.
-        let buckets = hashes.iter().fold(0, |sum, hash| sum ^ self.index.touch(*hash));
+        let buckets = hashes
+            .iter()
+            .fold(0, |sum, hash| sum ^ self.index.touch(*hash));
         std::hint::black_box(buckets);
         let places = hashes.iter().map(|hash| self.index.guess(*hash));
         let flows = places.flatten().filter_map(|place| self.slab.get(place));
@@ -165,7 +167,9 @@ impl Table {
 
     pub(crate) fn of_host(&self, host: IpAddr) -> usize {
         let first = self.first_of_host(host).and_then(|first| self.get(first));
-        first.map_or(0, |flow| usize::try_from(flow.of_host).unwrap_or(usize::MAX))
+        first.map_or(0, |flow| {
+            usize::try_from(flow.of_host).unwrap_or(usize::MAX)
+        })
     }
 
     /// A flow that is over.

@@ -35,17 +35,27 @@ fn a_masquerade_follows_its_interface() {
     // Never untranslated.
     let early = net.out(udp((ALICE, 1024), (SERVER, 53)));
     assert_eq!(dropped(early), Some(DropReason::Full));
-    assert!(net.firewall.set_interface(net.now, net.wan, wan(Some(PUBLIC))));
+    assert!(
+        net.firewall
+            .set_interface(net.now, net.wan, wan(Some(PUBLIC)))
+    );
     assert_eq!(net.map((ALICE, 1024), (SERVER, 53)), (PUBLIC, 1024));
     let syn = Tcp::new(SYN, 1, 0);
-    assert_eq!(net.tcp_back((STRANGER, 9), (PUBLIC, 80), syn), Ok((BOB, 8080)));
+    assert_eq!(
+        net.tcp_back((STRANGER, 9), (PUBLIC, 80), syn),
+        Ok((BOB, 8080))
+    );
 
     let moved = Ipv4Addr::new(198, 51, 100, 99);
     while net.firewall.poll_event().is_some() {}
-    assert!(net.firewall.set_interface(net.now, net.wan, wan(Some(moved))));
+    assert!(
+        net.firewall
+            .set_interface(net.now, net.wan, wan(Some(moved)))
+    );
     assert_eq!(net.firewall.flow_count(), 0);
     let closed = std::iter::from_fn(|| net.firewall.poll_event());
-    let closed = closed.filter(|e| matches!(e, Event::FlowClosed(_, CloseReason::InterfaceRemoved)));
+    let closed =
+        closed.filter(|e| matches!(e, Event::FlowClosed(_, CloseReason::InterfaceRemoved)));
     assert_eq!(closed.count(), 2);
     assert_eq!(net.map((ALICE, 1024), (SERVER, 53)), (moved, 1024));
     let late = net.answer((SERVER, 53), (PUBLIC, 1024));
@@ -84,14 +94,23 @@ fn live_flows_are_listed() {
     };
     assert_eq!(udp.info.source, (ALICE, 1024).into());
     assert_eq!(udp.info.translated_source, (PUBLIC, 1024).into());
-    assert_eq!((udp.info.ingress, udp.info.egress), (net.lan, Some(net.wan)));
+    assert_eq!(
+        (udp.info.ingress, udp.info.egress),
+        (net.lan, Some(net.wan))
+    );
     assert_eq!((udp.info.rule, udp.phase), (None, Phase::Opening));
     assert_eq!(udp.expires, net.now + Duration::from_secs(290));
     assert_eq!(tcp.info.translated_destination, (BOB, 8080).into());
     assert_eq!((tcp.info.rule, tcp.phase), (Some(0), Phase::Opening));
     assert_eq!(tcp.opened, net.now);
     net.answer((SERVER, 53), (PUBLIC, 1024)).unwrap();
-    assert_eq!(net.firewall.flows().filter(|f| f.phase == Phase::Established).count(), 1);
+    assert_eq!(
+        net.firewall
+            .flows()
+            .filter(|f| f.phase == Phase::Established)
+            .count(),
+        1
+    );
 }
 
 /// A batch gives what its packets give one by one, of old flows and new ones.
@@ -127,9 +146,9 @@ fn a_batch_equals_its_packets_one_by_one() {
         }
         let (lan, wan) = (batched.lan, batched.wan);
         let now = batched.now;
-        batched
-            .firewall
-            .process_batch(now, &mut jobs, &|to| Some(if is_private(to) { lan } else { wan }));
+        batched.firewall.process_batch(now, &mut jobs, &|to| {
+            Some(if is_private(to) { lan } else { wan })
+        });
         let verdicts: Vec<_> = jobs.into_iter().map(|job| job.verdict).collect();
         for (((outward, packet), verdict), copy) in packets.iter_mut().zip(verdicts).zip(&copies) {
             let from = if *outward { single.lan } else { single.wan };
