@@ -3,6 +3,7 @@
 //! [`core`] is sans-IO and runs in virtual time; [`io`] owns sockets and devices. The binary
 //! `gateway` puts them together.
 
+pub mod alliedware;
 pub mod capture;
 pub mod config;
 pub mod core;

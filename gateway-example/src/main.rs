@@ -23,7 +23,11 @@ enum Command {
     /// Run the office's gateway. Needs root or CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE.
     Run(commands::run::Args),
     /// Check a configuration file.
-    Check(commands::run::Args),
+    Check(commands::config::CheckArgs),
+    /// Write a configuration file to start from, with a new pre-shared key.
+    Init(commands::config::InitArgs),
+    /// Print a script of an AlliedWare router as a configuration file.
+    Convert(commands::config::ConvertArgs),
     /// Ask the running gateway what it has.
     Status(commands::status::Args),
     /// Connect to an L2TP/IPsec server. Needs root or CAP_NET_ADMIN.
@@ -46,7 +50,9 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(args) => commands::demo::demo(args).await,
             Command::Run(args) => commands::run::run(args).await,
-            Command::Check(args) => commands::run::check(&args),
+            Command::Check(args) => commands::config::check(&args),
+            Command::Init(args) => commands::config::init(&args),
+            Command::Convert(args) => commands::config::convert(&args),
             Command::Status(args) => commands::status::status(args).await,
             Command::Connect(args) => commands::connect::connect(args).await,
         }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 /// A range of addresses, each leased to at most one session at a time.
 ///
 /// A user gets the address of its last lease again while that is free.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pool {
     range: Option<(u32, u32)>,
     leased: BTreeSet<u32>,

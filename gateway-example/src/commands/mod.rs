@@ -1,5 +1,6 @@
 //! What the subcommands do.
 
+pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod run;

@@ -1,4 +1,5 @@
-use super::{Outcome, asked_to_stop, log_key, say, system_entropy};
+use super::config::load;
+use super::{Outcome, asked_to_stop, log_key, system_entropy};
 use clap::Args as ClapArgs;
 use gateway_example::capture::KeyLog;
 use gateway_example::config::Config;
@@ -16,27 +17,25 @@ pub(crate) struct Args {
     config: PathBuf,
 }
 
-pub(crate) fn check(args: &Args) -> Outcome {
-    let config = Config::load(&args.config)?;
-    warn_about_secrets(&config);
-    Gateway::new(Arc::new(config), system_entropy())?;
-    say(&format!("{}: ok", args.config.display()));
-    Ok(ExitCode::SUCCESS)
-}
-
 pub(crate) async fn run(args: Args) -> Outcome {
-    let config = Arc::new(Config::load(&args.config)?);
-    warn_about_secrets(&config);
+    let config = Arc::new(load(&args.config)?);
     let core = Gateway::new(Arc::clone(&config), system_entropy())?;
-    let ike = UdpPort::bind(SocketAddr::new(config.listen, config.ike_port))?;
-    let natt = UdpPort::bind(SocketAddr::new(config.listen, config.natt_port))?;
+    let ike = UdpPort::bind(SocketAddr::new(
+        config.gateway.listen,
+        config.gateway.ike_port,
+    ))?;
+    let natt = UdpPort::bind(SocketAddr::new(
+        config.gateway.listen,
+        config.gateway.natt_port,
+    ))?;
     let esp = config
+        .gateway
         .native_esp
-        .then(|| NativeEsp::open(config.listen))
+        .then(|| NativeEsp::open(config.gateway.listen))
         .transpose()?;
     let inner = open_tun(&config).await?;
-    let control = Control::bind(&config.control_socket)?;
-    let mut key_log = match &config.key_log_dir {
+    let control = Control::bind(&config.gateway.control_socket)?;
+    let mut key_log = match &config.gateway.key_log_dir {
         Some(folder) => {
             tracing::warn!(folder = %folder.display(), "session keys are being written");
             Some(KeyLog::open(folder)?)
@@ -106,7 +105,7 @@ async fn open_tun(config: &Config) -> std::io::Result<Inner> {
         address: Some(config.ppp.local),
         routes: &routes,
         proxied: &own,
-        proxy_arp: config.tun.proxy_arp.as_deref(),
+        proxy_arp: config.lan.interface.as_deref(),
     })
     .await?;
     enable_forwarding();
@@ -126,25 +125,5 @@ fn enable_forwarding() {
             error = %e,
             "IPv4 forwarding is off: clients reach this machine only; run `sysctl net.ipv4.ip_forward=1`"
         ),
-    }
-}
-
-fn warn_about_secrets(config: &Config) {
-    for (peer, secret) in &config.psks {
-        let secret = secret.expose();
-        if !secret.chars().all(|c| c.is_ascii_alphanumeric()) {
-            tracing::warn!(
-                ?peer,
-                "pre-shared key has other than letters and digits: Windows may refuse it"
-            );
-        }
-        match isakmp::PresharedKey::new(secret).grade() {
-            isakmp::KeyGrade::Strong => {}
-            grade => tracing::warn!(
-                ?peer,
-                grade = grade.reason(),
-                "pre-shared key can be guessed offline: use 20 random letters and digits or more"
-            ),
-        }
     }
 }

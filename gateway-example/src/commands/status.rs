@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) async fn status(args: Args) -> Outcome {
     let socket = match (args.socket, args.config) {
         (Some(socket), _) => socket,
-        (None, Some(config)) => Config::load(&config)?.control_socket,
+        (None, Some(config)) => Config::load(&config)?.gateway.control_socket,
         (None, None) => return Err("name --config or --socket".into()),
     };
     let answer = ask(&socket).await?;

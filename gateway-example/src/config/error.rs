@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     problem: String,
     remedy: String,
+    /// What else is wrong.
+    others: Vec<Self>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +27,8 @@ impl ConfigError {
             file: file.to_owned(),
             place: None,
             problem: format!("cannot be read: {error}"),
-            remedy: "name an existing file, or copy gateway-example/office.toml to start from"
-                .into(),
+            remedy: "name an existing file; `gateway init` writes one to start from".into(),
+            others: Vec::new(),
         }
     }
 
@@ -39,10 +41,23 @@ impl ConfigError {
     ) -> Self {
         Self {
             file: file.to_owned(),
-            place: span.map(|span| Place::of(text, &span)),
+            place: span.map(|span| Box::new(Place::of(text, &span))),
             problem: problem.into(),
             remedy,
+            others: Vec::new(),
         }
+    }
+
+    /// Several at once; there is at least one.
+    pub(super) fn all(mut errors: Vec<Self>) -> Self {
+        let others = errors.split_off(errors.len().min(1));
+        let first = errors.pop();
+        let mut first = first.unwrap_or_else(|| {
+            let remedy = "name a script that has commands".into();
+            Self::at(Path::new(""), "", None, "nothing can be read", remedy)
+        });
+        first.others = others;
+        first
     }
 
     /// Line of the problem, from 1; none where it is about the file as a whole.
@@ -62,9 +77,10 @@ impl Place {
             .and_then(|rest| rest.lines().next())
             .unwrap_or("")
             .to_owned();
-        let column = start - line_start + 1;
-        let width = (span.end.max(start) - start)
-            .clamp(1, (source.len() + 1).saturating_sub(column).max(1));
+        let characters = |range| text.get(range).map_or(0, |part: &str| part.chars().count());
+        let column = characters(line_start..start) + 1;
+        let rest = (source.chars().count() + 1).saturating_sub(column).max(1);
+        let width = characters(start..span.end.max(start)).clamp(1, rest);
         Self {
             line: before.matches('\n').count() + 1,
             column,
@@ -83,9 +99,9 @@ impl fmt::Display for ConfigError {
         write!(f, ": {}", self.problem)?;
         if let Some(place) = &self.place {
             // A line can hold a secret: show it only where the mark points at something else.
-            let secret = ["secret", "password"]
+            let secret = ["secret", "pass", "value"]
                 .iter()
-                .any(|w| place.source.contains(w));
+                .any(|w| place.source.to_ascii_lowercase().contains(w));
             if !secret {
                 let number = place.line.to_string();
                 let margin = " ".repeat(number.len());
@@ -98,7 +114,11 @@ impl fmt::Display for ConfigError {
                 )?;
             }
         }
-        write!(f, "\n  = help: {}", self.remedy)
+        write!(f, "\n  = help: {}", self.remedy)?;
+        for other in &self.others {
+            write!(f, "\n\n{other}")?;
+        }
+        Ok(())
     }
 }
 

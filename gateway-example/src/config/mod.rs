@@ -1,179 +1,135 @@
 //! The office's configuration: one TOML file, checked as a whole before anything starts.
+//!
+//! Each section has a file of its own: what is written (`Raw...`), what comes of it, and `check`
+//! between the two. A new section needs a line in [`Config`], one in `RawConfig` and one in
+//! `parse`; what it derives shows it in `gateway check --diff`.
 
+mod check;
+mod diff;
 mod error;
-mod raw;
+mod esp;
+mod firewall;
+mod gateway;
+mod ike;
+mod internet;
+mod l2tp;
+mod lan;
+mod network;
+mod pool;
+mod ppp;
+mod remedy;
+mod secret;
+mod shown;
+mod starting;
 #[cfg(test)]
 mod tests;
+mod users;
+mod warnings;
 
-pub use error::ConfigError;
+pub use self::diff::Change;
+pub use self::error::ConfigError;
+pub use self::esp::Esp;
+pub use self::firewall::{FirewallAction, FirewallRule, FirewallRules, Side};
+pub use self::gateway::Listen;
+pub use self::ike::{Ike, Policy, Psk};
+pub use self::internet::Internet;
+pub use self::l2tp::L2tp;
+pub use self::lan::{Lan, Tun};
+pub use self::network::Network;
+pub use self::ppp::Ppp;
+pub use self::secret::Secret;
+pub use self::starting::{holds_secrets, starting_file};
+pub use self::users::User;
 
+use crate::alliedware;
 use crate::pool::Pool;
-use ppp::AuthMethod;
+use check::Checker;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use std::path::Path;
 
 /// Everything `gateway run` needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Config {
-    /// Addresses to listen on; 0.0.0.0 for all.
-    pub listen: IpAddr,
-    /// UDP port of IKE (RFC 2409), normally 500.
-    pub ike_port: u16,
-    /// UDP port of NAT traversal (RFC 3947), normally 4500.
-    pub natt_port: u16,
-    /// Whether to take ESP as IP protocol 50 from peers that are not behind a NAT.
-    pub native_esp: bool,
-    /// Which algorithms peers may negotiate.
-    pub policy: Policy,
-    /// Pre-shared keys by peer, most specific first is not required: the longest prefix wins.
-    pub psks: Vec<(isakmp::PeerMatch, Secret)>,
-    /// Where `status` asks the running gateway.
-    pub control_socket: PathBuf,
-    /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
-    pub key_log_dir: Option<PathBuf>,
-    /// PPP settings.
+    /// Where it listens and what it shows.
+    pub gateway: Listen,
+    /// Phase 1.
+    pub ike: Ike,
+    /// Pre-shared keys by peer.
+    #[serde(rename = "psk")]
+    pub psks: Vec<Psk>,
+    /// Phase 2.
+    pub esp: Esp,
+    /// Tunnels.
+    pub l2tp: L2tp,
+    /// What clients are told and asked.
     pub ppp: Ppp,
     /// Addresses for users without one of their own.
+    #[serde(serialize_with = "shown::debug")]
     pub pool: Pool,
-    /// Destinations that clients may reach; all when empty.
-    pub networks: Vec<Network>,
-    /// The TUN device.
+    /// The office's network.
+    pub lan: Lan,
+    /// The device that joins the clients to the office.
     pub tun: Tun,
+    /// Access to the internet; none unless set.
+    pub internet: Option<Internet>,
+    /// What is let through.
+    pub firewall: FirewallRules,
     /// Users by name.
+    #[serde(rename = "user")]
     pub users: BTreeMap<String, User>,
-    /// Secret for L2TP tunnel authentication (RFC 2661 section 5.1.1).
-    pub tunnel_secret: Option<Secret>,
-    /// Sends AVPs hidden (RFC 2661 section 4.3); needs `tunnel_secret`.
-    pub hide_avps: bool,
 }
 
-/// Named sets of algorithms, see [`isakmp::Policy`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Policy {
-    /// What is sound today.
-    Modern,
-    /// All current clients.
-    Compat,
-    /// Adds DES, MD5, MODP-768 and MODP-1024 for Windows XP.
-    LegacyXp,
-}
-
-/// What PPP tells clients.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Ppp {
-    /// The gateway's own address on every link.
-    pub local: Ipv4Addr,
-    /// DNS servers given to clients (RFC 1877).
-    pub dns: Vec<Ipv4Addr>,
-    /// WINS servers given to clients (RFC 1877).
-    pub wins: Vec<Ipv4Addr>,
-    /// Authentication methods in order of preference.
-    pub auth: Vec<AuthMethod>,
-    /// Maximum receive unit in bytes.
-    pub mru: u16,
-    /// Seconds between LCP echo requests; 0 for none.
-    pub echo_seconds: u64,
-    /// Whether to negotiate IPV6CP.
-    pub ipv6: bool,
-}
-
-/// The device that joins the clients to the office.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Tun {
-    /// Its name.
-    pub name: String,
-    /// Its MTU in bytes.
-    pub mtu: u16,
-    /// The LAN's interface, for answering ARP for clients whose address lies in the LAN.
-    pub proxy_arp: Option<String>,
-}
-
-/// Somebody who may connect.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct User {
-    /// What proves it.
-    pub password: Secret,
-    /// An address of the user's own; takes precedence over the pool.
-    pub address: Option<Ipv4Addr>,
-}
-
-/// An IPv4 network in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Any address of it.
-    pub address: Ipv4Addr,
-    /// Length of the prefix in bits, 0 to 32.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Whether `address` lies in this network.
-    #[must_use]
-    pub fn contains(&self, address: Ipv4Addr) -> bool {
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(self.prefix))
-            .unwrap_or(0);
-        u32::from(address) & mask == u32::from(self.address) & mask
-    }
-}
-
-impl std::str::FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
-        let network = Self {
-            address: address.parse().map_err(|_| ())?,
-            prefix: prefix.parse().map_err(|_| ())?,
-        };
-        if network.prefix <= 32 {
-            Ok(network)
-        } else {
-            Err(())
-        }
-    }
-}
-
-/// A secret text: wiped on drop, never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Keeps `text`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text itself, to hand to what needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secret({} bytes)", self.0.len())
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    #[serde(default)]
+    gateway: gateway::RawGateway,
+    #[serde(default)]
+    ike: ike::RawIke,
+    #[serde(default)]
+    psk: Vec<ike::RawPsk>,
+    #[serde(default)]
+    esp: esp::RawEsp,
+    #[serde(default)]
+    l2tp: l2tp::RawL2tp,
+    ppp: ppp::RawPpp,
+    pool: Option<pool::RawPool>,
+    #[serde(default)]
+    lan: lan::RawLan,
+    #[serde(default)]
+    tun: lan::RawTun,
+    internet: Option<internet::RawInternet>,
+    #[serde(default)]
+    firewall: firewall::RawFirewall,
+    #[serde(default)]
+    users: users::RawUsers,
+    #[serde(default)]
+    user: Vec<users::RawUser>,
 }
 
 impl Config {
-    /// Reads and checks the file at `path`; paths inside it are relative to its folder.
+    /// Reads and checks the file at `path`; paths inside it are relative to its folder. A file
+    /// that ends in `.cfg` or `.scp` is a script of an AlliedWare router.
     ///
     /// # Errors
     /// What is wrong, at which line and column, and what would be right.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with_notes(path).map(|(config, _)| config)
+    }
+
+    /// As [`load`](Self::load), with what became of each command of a script.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with_notes(path: &Path) -> Result<(Self, Vec<alliedware::Note>), ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|e| ConfigError::unreadable(path, &e))?;
-        Self::parse(path, &text)
+        if !is_script(path) {
+            return Ok((Self::parse(path, &text)?, Vec::new()));
+        }
+        let alliedware::Conversion { toml, notes } = convert(path, &text)?;
+        Ok((Self::parse(path, &toml)?, notes))
     }
 
     /// Checks `text` as if read from `path`.
@@ -181,6 +137,57 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        raw::parse(path, text)
+        let raw: RawConfig = toml::from_str(text).map_err(|e| toml_error(path, text, &e))?;
+        let check = &Checker { file: path, text };
+        let lan = raw.lan.check(check)?;
+        Ok(Self {
+            gateway: raw.gateway.check(check)?,
+            ike: raw.ike.check(check)?,
+            psks: ike::psks(check, raw.psk)?,
+            esp: raw.esp.check(check)?,
+            l2tp: raw.l2tp.check(check)?,
+            ppp: raw.ppp.check(check)?,
+            pool: match raw.pool {
+                Some(pool) => pool.check(check)?,
+                None => Pool::default(),
+            },
+            internet: match raw.internet {
+                Some(internet) => Some(internet.check(check, &lan)?),
+                None => None,
+            },
+            firewall: raw.firewall.check(check)?,
+            lan,
+            tun: raw.tun.check(check)?,
+            users: raw.users.check(check, raw.user)?,
+        })
     }
+}
+
+/// What a script of an AlliedWare router says, as TOML.
+///
+/// # Errors
+/// All that is wrong with the script, with lines and columns.
+pub fn convert(path: &Path, script: &str) -> Result<alliedware::Conversion, ConfigError> {
+    alliedware::convert(script).map_err(|problems| {
+        let problems = problems.into_iter();
+        let errors = problems.map(|p| {
+            let span = Some(p.span);
+            ConfigError::at(path, script, span, p.problem, p.remedy)
+        });
+        ConfigError::all(errors.collect())
+    })
+}
+
+fn is_script(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    ["cfg", "scp"]
+        .iter()
+        .any(|e| extension.eq_ignore_ascii_case(e))
+}
+
+/// What the TOML reader found wrong, with what would be right.
+fn toml_error(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let problem = error.message().trim().to_owned();
+    let remedy = remedy::for_toml(&problem).to_owned();
+    ConfigError::at(file, text, error.span(), problem, remedy)
 }

@@ -13,7 +13,7 @@ fn error(text: &str) -> String {
 #[test]
 fn the_example_is_valid() {
     let config = Config::parse(Path::new("office.toml"), OFFICE).unwrap();
-    assert_eq!(config.policy, Policy::Compat);
+    assert_eq!(config.gateway.policy, Policy::Compat);
     assert_eq!(config.users.len(), 4);
     assert!(config.users["dialin1"].address.is_some());
 }
@@ -94,4 +94,154 @@ fn every_mistake_is_told_what_would_be_right() {
         assert!(told.contains(help), "{wrong}: {error}");
         assert!(error.starts_with("office.toml:"), "{error}");
     }
+}
+
+const SCRIPT: &str = include_str!("../../office.cfg");
+
+#[test]
+fn a_script_and_its_toml_are_the_same_configuration() {
+    let path = Path::new("office.cfg");
+    let toml = super::convert(path, SCRIPT).unwrap().toml;
+    let config = Config::parse(Path::new("office.toml"), &toml).unwrap();
+    assert_eq!(
+        config.gateway.listen,
+        std::net::IpAddr::from([198, 51, 100, 1])
+    );
+    let suites: Vec<_> = config.esp.proposals.iter().map(|s| s.to_string()).collect();
+    let expected = [
+        "AES_CBC-256/HMAC_SHA1_96",
+        "AES_CBC-128/HMAC_SHA1_96",
+        "3DES_CBC/HMAC_SHA1_96",
+    ];
+    assert_eq!(suites, expected);
+    assert_eq!(
+        config.users["dialin1"].address,
+        Some([192, 168, 8, 50].into())
+    );
+    assert_eq!(config.users["dialin2"].address, None);
+    assert_eq!(config.ppp.auth, [ppp::AuthMethod::ChapMd5]);
+    assert_eq!(config.ppp.echo_seconds, 30);
+    let internet = config.internet.as_ref().unwrap();
+    assert!(internet.clients && internet.lan && internet.address.is_none());
+    // What loads a script and what loads its TOML is the same.
+    let folder = std::env::temp_dir().join(format!("gateway-script-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (script, converted) = (folder.join("office.cfg"), folder.join("office.toml"));
+    std::fs::write(&script, SCRIPT).unwrap();
+    std::fs::write(&converted, &toml).unwrap();
+    let loaded = Config::load(&script).unwrap();
+    assert_eq!(loaded, Config::load(&converted).unwrap());
+    assert_eq!(loaded, config);
+    assert!(loaded.diff(&config).is_empty());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn mistakes_in_a_script_are_told_all_at_once_with_their_places() {
+    let script = SCRIPT
+        .replace("encalg=aes256", "encalg=aes512")
+        .replace("echo=30", "ecko=30");
+    let error = super::convert(Path::new("office.cfg"), &script)
+        .unwrap_err()
+        .to_string();
+    for (text, wrong) in [("encalg=aes512", "aes512"), ("ecko=30", "ecko")] {
+        let row = script.lines().position(|l| l.contains(text)).unwrap();
+        let column = script.lines().nth(row).unwrap().find(wrong).unwrap();
+        let place = format!("office.cfg:{}:{}: ", row + 1, column + 1);
+        assert!(error.contains(&place), "{error}");
+    }
+    assert_eq!(error.matches("= help: known are: ").count(), 2, "{error}");
+    // A line that has a secret is not shown.
+    let script = SCRIPT.replace("value=change7", "value=<change7");
+    let script = script.replace("<change7this8to9a2long3random4key", "<key>");
+    let script = script.replace(
+        "password=friend1 login=no",
+        "password=friend1 login=perhaps",
+    );
+    let error = super::convert(Path::new("office.cfg"), &script).unwrap_err();
+    assert!(!error.to_string().contains("friend1"), "{error}");
+}
+
+#[test]
+fn a_new_file_is_valid_and_has_secrets_of_its_own() {
+    let text = super::starting_file(|length| "Zx9".repeat(length / 3));
+    let config = Config::parse(Path::new("office.toml"), &text).unwrap();
+    assert_eq!(config.psks[0].secret.expose(), "Zx9".repeat(8));
+    let example = Config::parse(Path::new("office.toml"), OFFICE).unwrap();
+    for change in example.diff(&config) {
+        assert!(change.key.ends_with("password") || change.key.ends_with("secret"));
+    }
+    assert!(super::holds_secrets(&text) && super::holds_secrets(SCRIPT));
+    assert!(!super::holds_secrets(
+        "[[psk]]\npeer = \"any\"\nsecret_file = \"psk\"\n# secret = 1"
+    ));
+}
+
+#[test]
+fn differences_are_named_and_secrets_masked() {
+    let old = Config::parse(Path::new("office.toml"), OFFICE).unwrap();
+    let text = OFFICE
+        .replace("friend2", "other-password")
+        .replace("echo_seconds = 30", "echo_seconds = 31")
+        .replace("address = \"192.168.8.51\"\n", "");
+    let new = Config::parse(Path::new("office.toml"), &text).unwrap();
+    let lines: Vec<_> = old.diff(&new).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "~ ppp.echo_seconds = 30 -> 31",
+            "~ user.dialin2.password = ******** -> ********",
+            "- user.dialin3.address = \"192.168.8.51\"",
+        ]
+    );
+}
+
+#[test]
+fn users_and_secrets_may_stand_in_files_of_their_own() {
+    let folder = std::env::temp_dir().join(format!("gateway-users-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (main, users) = (folder.join("office.toml"), folder.join("users.toml"));
+    std::fs::write(folder.join("psk"), "from-a-file-8a7b6c5d4e\nmore\n").unwrap();
+    std::fs::write(
+        &users,
+        "[[user]]\nname = \"ann\"\npassword_file = \"psk\"\n",
+    )
+    .unwrap();
+    let text = OFFICE
+        .replace(
+            "secret = \"change7this8to9a2long3random4key\"",
+            "secret_file = \"psk\"",
+        )
+        .replace(
+            "[[user]]\nname = \"dialin1\"",
+            "[users]\nfile = \"users.toml\"\n\n[[user]]\nname = \"dialin1\"",
+        );
+    std::fs::write(&main, &text).unwrap();
+    let config = Config::load(&main).unwrap();
+    assert_eq!(config.psks[0].secret.expose(), "from-a-file-8a7b6c5d4e");
+    assert_eq!(
+        config.users["ann"].password.expose(),
+        "from-a-file-8a7b6c5d4e"
+    );
+    assert_eq!(config.users.len(), 5);
+    // A mistake there is told with that file's name.
+    for (wrong, told) in [
+        (
+            "[[user]]\nname = \"dialin1\"\npassword = \"x\"\n",
+            "users.toml:2:8: user `dialin1` stands here twice",
+        ),
+        (
+            "[[user]]\nname = \"ann\"\npasword = \"x\"\n",
+            "users.toml:3:1: unknown field `pasword`",
+        ),
+        (
+            "[[user]]\nname = \"ann\"\n",
+            "users.toml:2:8: a user has no password",
+        ),
+    ] {
+        std::fs::write(&users, wrong).unwrap();
+        let error = Config::load(&main).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

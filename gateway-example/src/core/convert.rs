@@ -12,18 +12,28 @@ const TCP_OVERHEAD: u16 = 40;
 // --- ISAKMP ---
 
 pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
-    let policy = match config.policy {
+    let mut policy = match config.gateway.policy {
         Policy::Modern => isakmp::Policy::modern(),
         Policy::Compat => isakmp::Policy::compat(),
         Policy::LegacyXp => isakmp::Policy::legacy_xp(),
     };
+    if !config.ike.proposals.is_empty() {
+        policy.phase1.clone_from(&config.ike.proposals);
+    }
+    if !config.esp.proposals.is_empty() {
+        policy.child.clone_from(&config.esp.proposals);
+    }
     let psks = config.psks.iter();
-    let psks = psks.map(|(peer, secret)| (*peer, isakmp::PresharedKey::new(secret.expose())));
+    let psks = psks.map(|psk| (psk.peer, isakmp::PresharedKey::new(psk.secret.expose())));
     let mut isakmp = isakmp::Config::new(psks.collect());
     isakmp.policy = policy;
-    isakmp.ike_port = config.ike_port;
-    isakmp.natt_port = config.natt_port;
-    isakmp.key_log = config.key_log_dir.is_some();
+    isakmp.ike_port = config.gateway.ike_port;
+    isakmp.natt_port = config.gateway.natt_port;
+    isakmp.key_log = config.gateway.key_log_dir.is_some();
+    isakmp.send_deletes = config.ike.send_deletes;
+    if !config.ike.nat_traversal {
+        isakmp.dialects.clear();
+    }
     isakmp
 }
 
@@ -92,9 +102,9 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
 
 pub(super) fn l2tp_server(config: &Config) -> l2tp::Config {
     let mut l2tp = l2tp::Config::default();
-    let secret = config.tunnel_secret.as_ref();
+    let secret = config.l2tp.tunnel_secret.as_ref();
     l2tp.secret = secret.map(|s| l2tp::Secret::new(s.expose().as_bytes()));
-    l2tp.hide_avps = config.hide_avps;
+    l2tp.hide_avps = config.l2tp.hide_avps;
     l2tp
 }
 

@@ -168,7 +168,7 @@ impl Gateway {
         packet: Range<usize>,
     ) -> Forward {
         let (by_address, sessions) = (&self.by_address, &self.sessions);
-        let (lan, networks) = (self.lan, &self.config.networks);
+        let (lan, networks) = (self.lan, &self.config.lan.networks);
         let route = |destination: IpAddr| match destination {
             IpAddr::V4(v4) => match by_address.get(&v4).and_then(|s| sessions.get(s)) {
                 Some(session) => session.interface,
@@ -344,7 +344,7 @@ impl Core for Gateway {
         buf: &mut [u8],
         datagram: Range<usize>,
     ) -> Forward {
-        let natt = path.local.port() == self.config.natt_port;
+        let natt = path.local.port() == self.config.gateway.natt_port;
         let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
         self.receive(now, packet, buf)
     }

@@ -1,0 +1,72 @@
+//! `[gateway]`: where it listens and what it shows.
+
+use super::check::Checker;
+use super::{ConfigError, Policy};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// Where the gateway listens, and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Listen {
+    /// Addresses to listen on; 0.0.0.0 for all.
+    pub listen: IpAddr,
+    /// UDP port of IKE (RFC 2409), normally 500.
+    pub ike_port: u16,
+    /// UDP port of NAT traversal (RFC 3947), normally 4500.
+    pub natt_port: u16,
+    /// Whether to take ESP as IP protocol 50 from peers that are not behind a NAT.
+    pub native_esp: bool,
+    /// Which algorithms peers may negotiate.
+    pub policy: Policy,
+    /// Where `status` asks the running gateway.
+    pub control_socket: PathBuf,
+    /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
+    pub key_log_dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGateway {
+    listen: Spanned<String>,
+    ike_port: u16,
+    natt_port: u16,
+    native_esp: bool,
+    policy: Policy,
+    control_socket: PathBuf,
+    key_log_dir: Option<PathBuf>,
+}
+
+impl Default for RawGateway {
+    fn default() -> Self {
+        Self {
+            listen: Spanned::new(0..0, "0.0.0.0".into()),
+            ike_port: 500,
+            natt_port: 4500,
+            native_esp: true,
+            policy: Policy::Compat,
+            control_socket: "/run/roadwarrior.sock".into(),
+            key_log_dir: None,
+        }
+    }
+}
+
+impl RawGateway {
+    pub(super) fn check(self, check: &Checker<'_>) -> Result<Listen, ConfigError> {
+        Ok(Listen {
+            listen: check.value(
+                &self.listen,
+                "an IP address",
+                "write the address clients connect to, or \"0.0.0.0\" for all",
+            )?,
+            ike_port: self.ike_port,
+            natt_port: self.natt_port,
+            native_esp: self.native_esp,
+            policy: self.policy,
+            control_socket: self.control_socket,
+            key_log_dir: self.key_log_dir,
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! `[lan]` and `[tun]`: the office's side.
+
+use super::check::Checker;
+use super::{ConfigError, Network};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+/// The office's network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Lan {
+    /// Destinations that clients may reach; all when empty.
+    pub networks: Vec<Network>,
+    /// Its interface, for answering ARP for clients whose address lies in the LAN.
+    pub interface: Option<String>,
+}
+
+/// The device that joins the clients to the office.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Tun {
+    /// Its name.
+    pub name: String,
+    /// Its MTU in bytes.
+    pub mtu: u16,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLan {
+    networks: Vec<Spanned<String>>,
+    interface: Option<Spanned<String>>,
+}
+
+impl RawLan {
+    pub(super) fn check(self, check: &Checker<'_>) -> Result<Lan, ConfigError> {
+        Ok(Lan {
+            networks: check.networks(&self.networks)?,
+            interface: self
+                .interface
+                .as_ref()
+                .map(|name| check.device(name))
+                .transpose()?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTun {
+    name: Spanned<String>,
+    mtu: u16,
+}
+
+impl Default for RawTun {
+    fn default() -> Self {
+        Self {
+            name: Spanned::new(0..0, "rw0".into()),
+            mtu: 1400,
+        }
+    }
+}
+
+impl RawTun {
+    pub(super) fn check(self, check: &Checker<'_>) -> Result<Tun, ConfigError> {
+        Ok(Tun {
+            name: check.device(&self.name)?,
+            mtu: self.mtu,
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! How values of other crates look in a listing.
+
+use serde::Serializer;
+use std::fmt::{Debug, Display};
+
+pub(super) fn debug<T: Debug, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:?}"))
+}
+
+pub(super) fn each<T: Display, S: Serializer>(
+    values: &[T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(T::to_string))
+}

@@ -1,0 +1,57 @@
+//! What is allowed and yet doubtful.
+
+use super::Config;
+
+impl Config {
+    /// What is doubtful about it, in words without secrets.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for psk in &self.psks {
+            let (peer, secret) = (psk.peer, psk.secret.expose());
+            if !secret.chars().all(|c| c.is_ascii_alphanumeric()) {
+                warnings.push(format!(
+                    "pre-shared key of {peer:?} has other than letters and digits: Windows may refuse it"
+                ));
+            }
+            match isakmp::PresharedKey::new(secret).grade() {
+                isakmp::KeyGrade::Strong => {}
+                grade => warnings.push(format!(
+                    "pre-shared key of {peer:?} can be guessed offline ({}): use 20 random letters and digits or more",
+                    grade.reason()
+                )),
+            }
+        }
+        let weak: Vec<_> = self
+            .esp
+            .proposals
+            .iter()
+            .filter(|suite| is_weak(suite))
+            .map(ToString::to_string)
+            .collect();
+        if !weak.is_empty() {
+            warnings.push(format!(
+                "esp.proposals has weak suites: {}",
+                weak.join(", ")
+            ));
+        }
+        let aes = |suite: &isakmp::ChildSuite| {
+            !matches!(
+                suite.cipher,
+                isakmp::EspCipher::Des | isakmp::EspCipher::TripleDes
+            )
+        };
+        if !self.esp.proposals.is_empty() && !self.esp.proposals.iter().any(aes) {
+            warnings.push(
+                "esp.proposals has no AES: iOS, macOS and ChromeOS will not connect, others slowly"
+                    .into(),
+            );
+        }
+        warnings
+    }
+}
+
+fn is_weak(suite: &isakmp::ChildSuite) -> bool {
+    suite.cipher == isakmp::EspCipher::Des
+        || suite.integrity == Some(isakmp::EspIntegrity::HmacMd5_96)
+}
