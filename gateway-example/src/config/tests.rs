@@ -140,17 +140,17 @@ fn a_script_and_its_toml_are_the_same_configuration() {
 fn mistakes_in_a_script_are_told_all_at_once_with_their_places() {
     let script = SCRIPT
         .replace("encalg=aes256", "encalg=aes512")
-        .replace("echo=30", "ecko=30");
+        .replace("echo=30", "echo=3o");
     let error = super::convert(Path::new("office.cfg"), &script)
         .unwrap_err()
         .to_string();
-    for (text, wrong) in [("encalg=aes512", "aes512"), ("ecko=30", "ecko")] {
+    for (text, wrong) in [("encalg=aes512", "aes512"), ("echo=3o", "3o")] {
         let row = script.lines().position(|l| l.contains(text)).unwrap();
         let column = script.lines().nth(row).unwrap().find(wrong).unwrap();
         let place = format!("office.cfg:{}:{}: ", row + 1, column + 1);
         assert!(error.contains(&place), "{error}");
     }
-    assert_eq!(error.matches("= help: known are: ").count(), 2, "{error}");
+    assert_eq!(error.matches("= help: ").count(), 2, "{error}");
     // A line that has a secret is not shown.
     let script = SCRIPT.replace("value=change7", "value=<change7");
     let script = script.replace("<change7this8to9a2long3random4key", "<key>");
