@@ -1,9 +1,8 @@
-// A round is 64 packets: IPsec-MB's job interface, and OpenSSL's EVP one packet at a time.
+// A round is 64 packets: IPsec-MB's job interface, and OpenSSL's stitched cipher, whose control
+// calls the openssl crate does not have.
 #include <intel-ipsec-mb.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdint.h>
-#include <string.h>
 
 enum { AES128_SHA1, AES256_SHA256, TDES_SHA1, DES_MD5, GCM128 };
 enum { PACKETS = 64, HEAD = 24 };
@@ -77,61 +76,14 @@ void mb_round(int suite, int seal, int length) {
     ;
 }
 
-static EVP_CIPHER_CTX *contexts[5][2], *stitched;
-static HMAC_CTX *macs[4];
+static EVP_CIPHER_CTX *stitched;
 
-void ossl_init(void) {
-  const EVP_CIPHER *ciphers[] = {EVP_aes_128_cbc(), EVP_aes_256_cbc(), EVP_des_ede3_cbc(), NULL, EVP_aes_128_gcm()};
-  const EVP_MD *hashes[] = {EVP_sha1(), EVP_sha256(), EVP_sha1(), EVP_md5()};
-  for (int i = 0; i < 5; i++)
-    for (int seal = 0; seal < 2 && ciphers[i]; seal++) {
-      contexts[i][seal] = EVP_CIPHER_CTX_new();
-      EVP_CipherInit_ex(contexts[i][seal], ciphers[i], NULL, key, iv, seal);
-      EVP_CIPHER_CTX_set_padding(contexts[i][seal], 0);
-    }
-  for (int i = 0; i < 4; i++) {
-    macs[i] = HMAC_CTX_new();
-    HMAC_Init_ex(macs[i], key, 20, hashes[i], NULL);
-  }
+void stitched_init(void) {
   stitched = EVP_CIPHER_CTX_new();
   if (!EVP_CipherInit_ex(stitched, EVP_aes_128_cbc_hmac_sha1(), NULL, key, iv, 1))
     stitched = NULL;
   else
     EVP_CIPHER_CTX_ctrl(stitched, EVP_CTRL_AEAD_SET_MAC_KEY, 20, key);
-}
-
-// False where OpenSSL has no such cipher.
-int ossl_round(int suite, int seal, int length) {
-  if (!contexts[suite][seal])
-    return 0;
-  for (int k = 0; k < PACKETS; k++) {
-    EVP_CIPHER_CTX *c = contexts[suite][seal];
-    int n;
-    unsigned m;
-    EVP_CipherInit_ex(c, NULL, NULL, NULL, iv, seal);
-    if (suite == GCM128) {
-      if (!seal)
-        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, 16, tag[k]);
-      EVP_CipherUpdate(c, NULL, &n, buf[k], 8);
-      EVP_CipherUpdate(c, buf[k] + 16, &n, buf[k] + 16, length);
-      EVP_CipherFinal_ex(c, buf[k], &n);
-      if (seal)
-        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, tag[k]);
-      continue;
-    }
-    if (!seal) {
-      HMAC_Init_ex(macs[suite], NULL, 0, NULL, NULL);
-      HMAC_Update(macs[suite], buf[k], length + HEAD);
-      HMAC_Final(macs[suite], tag[k], &m);
-    }
-    EVP_CipherUpdate(c, buf[k] + HEAD, &n, buf[k] + HEAD, length);
-    if (seal) {
-      HMAC_Init_ex(macs[suite], NULL, 0, NULL, NULL);
-      HMAC_Update(macs[suite], buf[k], length + HEAD);
-      HMAC_Final(macs[suite], tag[k], &m);
-    }
-  }
-  return 1;
 }
 
 // AES-128-CBC and HMAC-SHA1 in one pass, as TLS uses it: 16 bytes of explicit IV and the payload.

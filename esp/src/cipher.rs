@@ -105,7 +105,7 @@ impl Engine {
             #[cfg(target_arch = "x86_64")]
             Self::WideGcm(key, salt) => {
                 let nonce = nonce(*salt, iv);
-                Some(key.seal(wide::Input { nonce, aad }, text))
+                key.seal(wide::Input { nonce, aad }, text)
             }
             _ => None,
         }
@@ -141,8 +141,7 @@ where
 {
     let (key, salt) = key.split_last_chunk::<4>()?;
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx512) = level.as_avx512() {
-        let key = wide::Key::new::<C>(avx512, key)?;
+    if let Some(key) = wide::Key::new::<C>(level, key) {
         return Some(Engine::WideGcm(Box::new(key), *salt));
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -4,26 +4,34 @@ use super::LANES;
 use super::md5::Md5;
 use super::sha1::Sha1;
 use super::sha256::Sha256;
+#[cfg(target_arch = "x86_64")]
+use super::sha_ni::{SHA1_LANES, SHA256_LANES};
+#[cfg(target_arch = "x86_64")]
+use super::x86::has_sha;
 use fearless_simd::Level;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Chaining value; a hash function uses as many words as it has.
 pub(crate) type State = [u32; 8];
 /// The blocks of each lane.
-pub(crate) type Data<'a> = [&'a [[u8; 64]]; LANES];
+pub(crate) type Data<'a, const N: usize = LANES> = [&'a [[u8; 64]]; N];
 
 /// A hash function of 32-bit words and 64-byte blocks.
 pub(crate) trait Hash {
     const INITIAL: State;
     const WORDS: usize;
     const BIG_ENDIAN: bool;
+
+    fn compress_one(state: &mut State, blocks: &[[u8; 64]]);
+}
+
+/// A hash function over `N` messages side by side.
+pub(crate) trait Wide<const N: usize>: Hash {
     /// Messages from which on lanes beat one message after the other.
     const WORTHWHILE: usize;
 
-    fn compress_one(state: &mut State, blocks: &[[u8; 64]]);
-
     /// `blocks` of each lane, which has at least as many. `state` is by word, then by lane.
-    fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize);
+    fn compress(level: Level, state: &mut [[u32; N]; 8], data: &Data<'_, N>, blocks: usize);
 }
 
 /// Which hash function.
@@ -99,10 +107,51 @@ impl Key {
 
 /// The MACs of `jobs`, whose keys are all of `kind`.
 pub(crate) fn mac_many(level: Level, kind: Kind, jobs: &[Job<'_>], tags: &mut [Tag]) {
-    match kind {
-        Kind::Md5 => Lanes::<Md5>::run(level, jobs, tags),
-        Kind::Sha1 => Lanes::<Sha1>::run(level, jobs, tags),
-        Kind::Sha256 => Lanes::<Sha256>::run(level, jobs, tags),
+    match (kind, Units::new(level)) {
+        (Kind::Md5, Units::None) => mac_each::<Md5>(jobs, tags),
+        (Kind::Md5, _) => Lanes::<Md5, LANES>::run(level, jobs, tags),
+        (Kind::Sha1, Units::None) => mac_each::<Sha1>(jobs, tags),
+        (Kind::Sha1, Units::Lanes) => Lanes::<Sha1, LANES>::run(level, jobs, tags),
+        (Kind::Sha256, Units::None) => mac_each::<Sha256>(jobs, tags),
+        (Kind::Sha256, Units::Lanes) => Lanes::<Sha256, LANES>::run(level, jobs, tags),
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Sha1, Units::Sha) => Lanes::<Sha1, SHA1_LANES>::run(level, jobs, tags),
+        #[cfg(target_arch = "x86_64")]
+        (Kind::Sha256, Units::Sha) => Lanes::<Sha256, SHA256_LANES>::run(level, jobs, tags),
+    }
+}
+
+/// What hashes several messages fastest.
+enum Units {
+    /// Nothing: one message after the other.
+    None,
+    /// Vectors.
+    Lanes,
+    /// The SHA instructions, but for MD5.
+    #[cfg(target_arch = "x86_64")]
+    Sha,
+}
+
+impl Units {
+    #[cfg(target_arch = "x86_64")]
+    fn new(level: Level) -> Self {
+        match (level.as_avx512(), level.as_avx2()) {
+            (Some(_), _) => Self::Lanes,
+            (None, Some(_)) if has_sha() => Self::Sha,
+            (None, Some(_)) => Self::Lanes,
+            (None, None) => Self::None,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn new(_: Level) -> Self {
+        Self::None
+    }
+}
+
+fn mac_each<H: Hash>(jobs: &[Job<'_>], tags: &mut [Tag]) {
+    for (job, tag) in jobs.iter().zip(tags) {
+        *tag = mac_one::<H>(job);
     }
 }
 
@@ -180,15 +229,15 @@ struct Lane {
     scratch: [[u8; 64]; 2],
 }
 
-struct Lanes<'a, H> {
+struct Lanes<'a, H, const N: usize> {
     jobs: &'a [Job<'a>],
-    lanes: [Lane; LANES],
-    state: [[u32; LANES]; 8],
+    lanes: [Lane; N],
+    state: [[u32; N]; 8],
     next: usize,
     hash: std::marker::PhantomData<H>,
 }
 
-impl<'a, H: Hash> Lanes<'a, H> {
+impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
     fn run(level: Level, jobs: &'a [Job<'a>], tags: &mut [Tag]) {
         let mut this = Self {
             jobs,
@@ -198,13 +247,13 @@ impl<'a, H: Hash> Lanes<'a, H> {
                 done: 0,
                 to_do: 0,
                 scratch: [[0; 64]; 2],
-            }; LANES],
-            state: [[0; LANES]; 8],
+            }; N],
+            state: [[0; N]; 8],
             next: 0,
             hash: std::marker::PhantomData,
         };
         if jobs.len() >= H::WORTHWHILE {
-            for lane in 0..LANES {
+            for lane in 0..N {
                 this.refill(lane);
             }
             while this.busy() >= H::WORTHWHILE {
@@ -227,12 +276,12 @@ impl<'a, H: Hash> Lanes<'a, H> {
         let blocks = shortest.to_do;
         // An idle lane does what another does, for nothing.
         let spare = source(self.jobs, shortest);
-        let data: Data<'_> = std::array::from_fn(|i| match self.lanes[i].part {
+        let data: Data<'_, N> = std::array::from_fn(|i| match self.lanes[i].part {
             Part::Idle => spare,
             _ => source(self.jobs, &self.lanes[i]),
         });
         H::compress(level, &mut self.state, &data, blocks);
-        for lane in 0..LANES {
+        for lane in 0..N {
             if self.lanes[lane].part == Part::Idle {
                 continue;
             }
@@ -293,7 +342,7 @@ impl<'a, H: Hash> Lanes<'a, H> {
 
     /// What is left, one message after the other.
     fn finish(mut self, tags: &mut [Tag]) {
-        for lane in 0..LANES {
+        for lane in 0..N {
             while self.lanes[lane].part != Part::Idle {
                 let mut state = self.column(lane);
                 let now = self.lanes[lane];
@@ -303,9 +352,8 @@ impl<'a, H: Hash> Lanes<'a, H> {
                 self.advance(lane, tags);
             }
         }
-        for (job, tag) in self.jobs.iter().zip(tags).skip(self.next) {
-            *tag = mac_one::<H>(job);
-        }
+        let (jobs, tags) = (&self.jobs[self.next..], &mut tags[self.next..]);
+        mac_each::<H>(jobs, tags);
     }
 
     fn column(&self, lane: usize) -> State {

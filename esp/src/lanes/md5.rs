@@ -1,6 +1,6 @@
 //! MD5 (RFC 1321) over the blocks of sixteen messages.
 
-use super::hash::{Data, Hash, State};
+use super::hash::{Data, Hash, State, Wide};
 use super::{Endian, LANES, Ops, Rounds, Words, compress_at};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
@@ -20,13 +20,16 @@ impl Hash for Md5 {
     ];
     const WORDS: usize = 4;
     const BIG_ENDIAN: bool = false;
-    const WORTHWHILE: usize = 3;
 
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]) {
         if let Some(state) = state.first_chunk_mut() {
             md5::block_api::compress(state, blocks);
         }
     }
+}
+
+impl Wide<LANES> for Md5 {
+    const WORTHWHILE: usize = 3;
 
     fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
         compress_at::<Self, _>(level, state, data, blocks);

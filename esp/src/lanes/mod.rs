@@ -10,6 +10,10 @@ pub(crate) mod hash;
 mod md5;
 mod sha1;
 mod sha256;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, u8x16, u8x64, u32x16};
@@ -170,7 +174,7 @@ fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [W
 }
 
 /// What a hash function with `N` words of state does with a block of each lane.
-trait Rounds<const N: usize> {
+trait Rounds<const N: usize>: hash::Hash {
     const ENDIAN: Endian;
 
     /// What is to be added to `state`.
@@ -219,7 +223,20 @@ fn compress_at<H: Rounds<N>, const N: usize>(
             || compress::<_, avx512::Wide, H, N>(avx512, state, data, blocks),
         );
     }
-    fearless_simd::dispatch!(level, simd => compress::<_, Plain, H, N>(simd, state, data, blocks));
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = level.as_avx2() {
+        return avx2.vectorize(
+            #[inline(always)]
+            || compress::<_, Plain, H, N>(avx2, state, data, blocks),
+        );
+    }
+    for lane in 0..LANES {
+        let mut column = std::array::from_fn(|word| state[word][lane]);
+        H::compress_one(&mut column, data[lane].split_at(blocks).0);
+        for (row, word) in state.iter_mut().zip(column) {
+            row[lane] = word;
+        }
+    }
 }
 
 /// Repeats a macro's call for each of sixteen numbers, so that each has its own code.

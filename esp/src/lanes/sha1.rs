@@ -1,6 +1,8 @@
 //! SHA-1 (FIPS 180-4 section 6.1) over the blocks of sixteen messages.
 
-use super::hash::{Data, Hash, State};
+use super::hash::{Data, Hash, State, Wide};
+#[cfg(target_arch = "x86_64")]
+use super::sha_ni::{self, SHA1_LANES};
 use super::{Endian, LANES, Ops, Rounds, Words, compress_at, sixteen};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
@@ -20,16 +22,33 @@ impl Hash for Sha1 {
     ];
     const WORDS: usize = 5;
     const BIG_ENDIAN: bool = true;
-    const WORTHWHILE: usize = 5;
 
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]) {
         if let Some(state) = state.first_chunk_mut() {
             sha1::block_api::compress(state, blocks);
         }
     }
+}
+
+impl Wide<LANES> for Sha1 {
+    const WORTHWHILE: usize = 5;
 
     fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
         compress_at::<Self, _>(level, state, data, blocks);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Wide<SHA1_LANES> for Sha1 {
+    const WORTHWHILE: usize = 2;
+
+    fn compress(
+        _: Level,
+        state: &mut [[u32; SHA1_LANES]; 8],
+        data: &Data<'_, SHA1_LANES>,
+        blocks: usize,
+    ) {
+        sha_ni::sha1(state, data, blocks);
     }
 }
 

@@ -1,6 +1,8 @@
 //! SHA-256 (FIPS 180-4 section 6.2) over the blocks of sixteen messages.
 
-use super::hash::{Data, Hash, State};
+use super::hash::{Data, Hash, State, Wide};
+#[cfg(target_arch = "x86_64")]
+use super::sha_ni::{self, SHA256_LANES};
 use super::{Endian, LANES, Ops, Rounds, Words, compress_at, sixteen};
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd};
@@ -20,19 +22,36 @@ impl Hash for Sha256 {
     ];
     const WORDS: usize = 8;
     const BIG_ENDIAN: bool = true;
-    const WORTHWHILE: usize = 7;
 
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]) {
         sha2::block_api::compress256(state, blocks);
     }
+}
+
+impl Wide<LANES> for Sha256 {
+    const WORTHWHILE: usize = 7;
 
     fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
         compress_at::<Self, _>(level, state, data, blocks);
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Wide<SHA256_LANES> for Sha256 {
+    const WORTHWHILE: usize = 2;
+
+    fn compress(
+        _: Level,
+        state: &mut [[u32; SHA256_LANES]; 8],
+        data: &Data<'_, SHA256_LANES>,
+        blocks: usize,
+    ) {
+        sha_ni::sha256(state, data, blocks);
+    }
+}
+
 #[rustfmt::skip]
-const K: [u32; 64] = [
+pub(super) const K: [u32; 64] = [
     0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
     0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
     0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,

@@ -1,13 +1,7 @@
-//! AES-GCM (NIST SP 800-38D) with VAES and VPCLMULQDQ. Without them the `aes-gcm` crate does the
-//! work.
-//!
-//! GHASH is computed as POLYVAL of reversed bytes (RFC 8452 appendix A): products of up to 32
-//! blocks and powers of the hash key are summed before one reduction.
+//! Four blocks in a vector; up to 32 before one reduction.
 
-use super::aes::RoundKeys;
-use super::aes::avx512::{broadcast, expand};
-use cipher::consts::U16;
-use cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use super::{Input, KEPT, Key, POWERS, REVERSE};
+use crate::lanes::aes::avx512::broadcast;
 use core::arch::x86_64::{
     __m128i, __m512i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi32, _mm_xor_si128,
     _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_xor_si256, _mm512_add_epi32,
@@ -18,103 +12,14 @@ use core::arch::x86_64::{
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64, u32x16};
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Powers of the hash key: for 32 blocks and that of the lengths.
-const POWERS: usize = 33;
-/// With what meets only the zeros behind the last block.
-const PADDED: usize = POWERS + 3;
 /// Bytes between two reductions.
 const CHUNK: usize = 512;
-/// Bytes of text whose key stream is kept until the ICV has been verified.
-const KEPT: usize = 1536;
-
-/// An AES key with powers of its hash key, the highest first.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Key {
-    #[zeroize(skip)]
-    avx512: Avx512,
-    keys: RoundKeys,
-    powers: [[u8; 16]; PADDED],
-}
-
-/// What AES-GCM authenticates besides the text, at most 16 bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct Input<'a> {
-    pub(crate) nonce: [u8; 12],
-    pub(crate) aad: &'a [u8],
-}
-
-impl Key {
-    pub(crate) fn new<C>(avx512: Avx512, key: &[u8]) -> Option<Self>
-    where
-        C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
-    {
-        let mut hash_key = [0; 16];
-        C::new_from_slice(key)
-            .ok()?
-            .encrypt_block((&mut hash_key).into());
-        // POLYVAL's key is GHASH's times x.
-        let reversed = u128::from_be_bytes(hash_key);
-        let carry = if reversed >> 127 == 0 {
-            0
-        } else {
-            0xc200_0000_0000_0000_0000_0000_0000_0001
-        };
-        let first = (reversed << 1 ^ carry).to_le_bytes();
-        hash_key.zeroize();
-        let mut powers = [first; PADDED];
-        for i in (0..POWERS - 1).rev() {
-            powers[i] = dot(avx512, &powers[i + 1], &first);
-        }
-        let keys = expand(avx512, key);
-        Some(Self {
-            avx512,
-            keys,
-            powers,
-        })
-    }
-
-    /// Encrypts `text`; gives the tag.
-    pub(crate) fn seal(&self, input: Input<'_>, text: &mut [u8]) -> [u8; 16] {
-        crypt(self.avx512, self, input, text, None)
-    }
-
-    /// Decrypts `text` if `verify` likes its tag.
-    pub(crate) fn open(
-        &self,
-        input: Input<'_>,
-        text: &mut [u8],
-        verify: impl FnOnce(&[u8; 16]) -> bool,
-    ) -> bool {
-        let mut stream = [[0; 64]; KEPT / 64];
-        let tag = crypt(self.avx512, self, input, text, Some(&mut stream));
-        if !verify(&tag) {
-            return false;
-        }
-        if text.len() > KEPT {
-            crypt(self.avx512, self, input, text, None);
-            return true;
-        }
-        let (whole, rest) = text.as_chunks_mut::<64>();
-        for (block, stream) in whole.iter_mut().zip(&stream) {
-            for (to, from) in block.iter_mut().zip(stream) {
-                *to ^= from;
-            }
-        }
-        if let Some(stream) = stream.get(whole.len()) {
-            for (to, from) in rest.iter_mut().zip(stream) {
-                *to ^= from;
-            }
-        }
-        true
-    }
-}
 
 fearless_simd::kernel!(
     /// Encrypts `text`, or, given where to put the key stream, leaves it as the ciphertext that
     /// it is. Gives the ciphertext's tag.
-    fn crypt(
+    pub(super) fn crypt(
         avx512: Avx512,
         key: &Key,
         input: Input<'_>,
@@ -130,7 +35,7 @@ fearless_simd::kernel!(
             None => unused.as_mut_slice(),
         };
         let length = text.len();
-        let swap: __m512i = u8x64::from_slice(avx512, &REVERSE).into();
+        let swap: __m512i = u8x64::from_slice(avx512, REVERSE.as_flattened()).into();
 
         // Counters in their own order, so that they can be added to; block 1 makes the tag's mask.
         let mut first = [0; 16];
@@ -249,17 +154,6 @@ fearless_simd::kernel!(
     }
 );
 
-/// Reverses the bytes of each block.
-const REVERSE: [u8; 64] = {
-    let mut reverse = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        reverse[i] = (15 - i % 16) as u8;
-        i += 1;
-    }
-    reverse
-};
-
 fearless_simd::kernel!(
     #[inline(always)]
     fn store(avx512: Avx512, v: __m512i, to: &mut [u8; 64]) {
@@ -355,15 +249,5 @@ fearless_simd::kernel!(
             low = _mm_xor_si128(_mm_shuffle_epi32::<0b01_00_11_10>(low), folded);
         }
         _mm_xor_si128(low, high)
-    }
-);
-
-fearless_simd::kernel!(
-    /// POLYVAL's product of two elements.
-    fn dot(avx512: Avx512, a: &[u8; 16], b: &[u8; 16]) -> [u8; 16] {
-        let [a, b] = [a, b].map(|x| _mm512_zextsi128_si512(u8x16::from_slice(avx512, x).into()));
-        let sum: u8x16<Avx512> =
-            reduce(avx512, multiply(avx512, nothing(avx512), a, b)).simd_into(avx512);
-        sum.into()
     }
 );

@@ -1,0 +1,120 @@
+//! CBC with two blocks in a vector.
+
+use super::keys::RoundKeys;
+use super::{LANES, Lane};
+use crate::lanes::x86::{load, load_block, load_twice, store, store_block, vaes, vaes_entry};
+use core::arch::x86_64::{
+    __m128i, __m256i, _mm256_aesdec_epi128, _mm256_aesdeclast_epi128, _mm256_aesenc_epi128,
+    _mm256_aesenclast_epi128, _mm256_broadcastsi128_si256, _mm256_castsi256_si128,
+    _mm256_extracti128_si256, _mm256_permute2x128_si256, _mm256_set_m128i, _mm256_setzero_si256,
+    _mm256_xor_si256,
+};
+
+vaes_entry! {
+    /// CBC of up to sixteen texts.
+    pub(super) fn cbc_encrypt(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) -> () = encrypt
+}
+
+vaes_entry! {
+    /// CBC of one text of whole blocks.
+    pub(super) fn cbc_decrypt(keys: &RoundKeys, iv: &[u8; 16], text: &mut [u8]) -> () = decrypt
+}
+
+const _: () = assert!(LANES == 16);
+
+vaes! {
+    fn encrypt(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
+        match lanes.len() {
+            0..=4 => encrypt_in::<2>(keys, lanes),
+            5..=8 => encrypt_in::<4>(keys, lanes),
+            _ => encrypt_in::<8>(keys, lanes),
+        }
+    }
+
+    /// Texts that end early idle.
+    fn encrypt_in<const V: usize>(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
+        let longest = lanes.iter().map(|lane| lane.text.len()).max().unwrap_or(0);
+        let first = load_twice(&keys.keys[0]);
+        let last = load_twice(&keys.keys[keys.rounds]);
+        let mut before = [[[0; 16]; 2]; V];
+        let mut texts: [[&mut [[u8; 16]]; 2]; V] =
+            std::array::from_fn(|_| [&mut [][..], &mut [][..]]);
+        let places = texts.as_flattened_mut().iter_mut().zip(before.as_flattened_mut());
+        for (lane, (text, before)) in lanes.iter_mut().zip(places) {
+            *text = &mut *lane.text;
+            *before = lane.before;
+        }
+        let mut state = [_mm256_setzero_si256(); V];
+        for (state, [a, b]) in state.iter_mut().zip(&before) {
+            *state = _mm256_set_m128i(load_block(b), load_block(a));
+        }
+        for block in 0..longest {
+            for (state, [a, b]) in state.iter_mut().zip(&texts) {
+                let a = load_block(a.get(block).unwrap_or(&[0; 16]));
+                let b = load_block(b.get(block).unwrap_or(&[0; 16]));
+                let text = _mm256_xor_si256(_mm256_set_m128i(b, a), first);
+                *state = _mm256_xor_si256(*state, text);
+            }
+            for key in &keys.keys[1..keys.rounds] {
+                let key = load_twice(key);
+                for state in &mut state {
+                    *state = _mm256_aesenc_epi128(*state, key);
+                }
+            }
+            for (state, [a, b]) in state.iter_mut().zip(&mut texts) {
+                *state = _mm256_aesenclast_epi128(*state, last);
+                if let Some(to) = a.get_mut(block) {
+                    store_block(_mm256_castsi256_si128(*state), to);
+                }
+                if let Some(to) = b.get_mut(block) {
+                    store_block(_mm256_extracti128_si256::<1>(*state), to);
+                }
+            }
+        }
+    }
+
+    fn decrypt(keys: &RoundKeys, iv: &[u8; 16], text: &mut [u8]) {
+        let mut before = load_block(iv);
+        let (chunks, text) = text.as_chunks_mut::<256>();
+        for chunk in chunks {
+            before = decrypt_in::<8>(keys, before, chunk);
+        }
+        let (chunks, text) = text.as_chunks_mut::<128>();
+        for chunk in chunks {
+            before = decrypt_in::<4>(keys, before, chunk);
+        }
+        if !text.is_empty() {
+            let mut padded = [0; 128];
+            padded[..text.len()].copy_from_slice(text);
+            decrypt_in::<4>(keys, before, &mut padded);
+            text.copy_from_slice(&padded[..text.len()]);
+        }
+    }
+
+    /// CBC of `V` vectors; gives their last block as it was.
+    fn decrypt_in<const V: usize>(keys: &RoundKeys, before: __m128i, text: &mut [u8]) -> __m128i {
+        let mut state = [_mm256_setzero_si256(); V];
+        let Some(text) = text.as_chunks_mut().0.first_chunk_mut::<V>() else {
+            return before;
+        };
+        let key = load_twice(&keys.keys[0]);
+        for (state, text) in state.iter_mut().zip(&*text) {
+            *state = _mm256_xor_si256(load(text), key);
+        }
+        for key in &keys.keys[1..keys.rounds] {
+            let key = load_twice(key);
+            for state in &mut state {
+                *state = _mm256_aesdec_epi128(*state, key);
+            }
+        }
+        let key = load_twice(&keys.keys[keys.rounds]);
+        let mut chain: __m256i = _mm256_broadcastsi128_si256(before);
+        for (state, text) in state.iter_mut().zip(text) {
+            let encrypted = load(text);
+            chain = _mm256_permute2x128_si256::<0x21>(chain, encrypted);
+            store(_mm256_xor_si256(_mm256_aesdeclast_epi128(*state, key), chain), text);
+            chain = encrypted;
+        }
+        _mm256_extracti128_si256::<1>(chain)
+    }
+}

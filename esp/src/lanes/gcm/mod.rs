@@ -1,0 +1,147 @@
+//! AES-GCM (NIST SP 800-38D) with VAES and VPCLMULQDQ. Without them the `aes-gcm` crate does the
+//! work.
+//!
+//! GHASH is computed as POLYVAL of reversed bytes (RFC 8452 appendix A): products of several
+//! blocks and powers of the hash key are summed before one reduction.
+
+mod avx512;
+mod vaes;
+
+use super::aes::keys::{RoundKeys, expand};
+use super::x86::has_vaes;
+use cipher::consts::U16;
+use cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use fearless_simd::{Avx512, Level};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Powers of the hash key: for 32 blocks and that of the lengths.
+const POWERS: usize = 33;
+/// With what meets only the zeros behind the last block.
+const PADDED: usize = POWERS + 3;
+/// Bytes of text whose key stream is kept until the ICV has been verified.
+const KEPT: usize = 1536;
+
+/// An AES key with powers of its hash key, the highest first.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Key {
+    #[zeroize(skip)]
+    unit: Unit,
+    keys: RoundKeys,
+    powers: [[u8; 16]; PADDED],
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Avx512(Avx512),
+    Vaes,
+}
+
+/// What AES-GCM authenticates besides the text, at most 16 bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) nonce: [u8; 12],
+    pub(crate) aad: &'a [u8],
+}
+
+impl Key {
+    /// None where this machine can't.
+    pub(crate) fn new<C>(level: Level, key: &[u8]) -> Option<Self>
+    where
+        C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
+    {
+        let unit = match level.as_avx512() {
+            Some(avx512) => Unit::Avx512(avx512),
+            None => has_vaes().then_some(Unit::Vaes)?,
+        };
+        let mut hash_key = [0; 16];
+        C::new_from_slice(key)
+            .ok()?
+            .encrypt_block((&mut hash_key).into());
+        // POLYVAL's key is GHASH's times x.
+        let reversed = u128::from_be_bytes(hash_key);
+        let carry = (reversed >> 127) * 0xc200_0000_0000_0000_0000_0000_0000_0001;
+        let first = reversed << 1 ^ carry;
+        hash_key.zeroize();
+        let mut powers = [first.to_le_bytes(); PADDED];
+        let mut power = first;
+        for to in powers[..POWERS - 1].iter_mut().rev() {
+            power = dot(power, first);
+            *to = power.to_le_bytes();
+        }
+        Some(Self {
+            unit,
+            keys: expand(key)?,
+            powers,
+        })
+    }
+
+    /// Encrypts `text`; gives the tag.
+    pub(crate) fn seal(&self, input: Input<'_>, text: &mut [u8]) -> Option<[u8; 16]> {
+        self.crypt(input, text, None)
+    }
+
+    /// Decrypts `text` if `verify` likes its tag.
+    pub(crate) fn open(
+        &self,
+        input: Input<'_>,
+        text: &mut [u8],
+        verify: impl FnOnce(&[u8; 16]) -> bool,
+    ) -> bool {
+        let mut stream = [[0; 64]; KEPT / 64];
+        let tag = self.crypt(input, text, Some(&mut stream));
+        if !tag.is_some_and(|tag| verify(&tag)) {
+            return false;
+        }
+        if text.len() > KEPT {
+            return self.crypt(input, text, None).is_some();
+        }
+        let (whole, rest) = text.as_chunks_mut::<64>();
+        for (block, stream) in whole.iter_mut().zip(&stream) {
+            for (to, from) in block.iter_mut().zip(stream) {
+                *to ^= from;
+            }
+        }
+        if let Some(stream) = stream.get(whole.len()) {
+            for (to, from) in rest.iter_mut().zip(stream) {
+                *to ^= from;
+            }
+        }
+        true
+    }
+
+    /// Encrypts `text`, or, given where to put the key stream, leaves it as the ciphertext that
+    /// it is. Gives the ciphertext's tag.
+    fn crypt(
+        &self,
+        input: Input<'_>,
+        text: &mut [u8],
+        stream: Option<&mut [[u8; 64]; KEPT / 64]>,
+    ) -> Option<[u8; 16]> {
+        match self.unit {
+            Unit::Avx512(avx512) => Some(avx512::crypt(avx512, self, input, text, stream)),
+            Unit::Vaes => vaes::crypt(self, input, text, stream),
+        }
+    }
+}
+
+/// Reverses the bytes of each block.
+const REVERSE: [[u8; 32]; 2] = {
+    let mut reverse = [[0; 32]; 2];
+    let mut i = 0;
+    while i < 64 {
+        reverse[i / 32][i % 32] = (15 - i % 16) as u8;
+        i += 1;
+    }
+    reverse
+};
+
+/// POLYVAL's product of two elements (RFC 8452 section 3), in constant time.
+fn dot(a: u128, b: u128) -> u128 {
+    let mut sum = 0;
+    for i in 0..128 {
+        sum ^= (a >> i & 1).wrapping_neg() & b;
+        // Divided by x.
+        sum = sum >> 1 ^ (sum & 1).wrapping_neg() & 0xe1 << 120;
+    }
+    sum
+}
