@@ -2,10 +2,10 @@
 
 use super::LANES;
 use super::md5::Md5;
-use super::sha1::Sha1;
-use super::sha256::Sha256;
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{SHA1_LANES, SHA256_LANES};
+use super::sha1::Sha1;
+use super::sha256::Sha256;
 #[cfg(target_arch = "x86_64")]
 use super::x86::has_sha;
 use fearless_simd::Level;

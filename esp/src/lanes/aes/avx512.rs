@@ -5,8 +5,8 @@ use super::{LANES, Lane};
 use core::arch::x86_64::{
     __m128i, __m512i, _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128,
     _mm512_aesenclast_epi128, _mm512_alignr_epi64, _mm512_broadcast_i32x4,
-    _mm512_extracti64x2_epi64, _mm512_inserti64x2, _mm512_setzero_si512,
-    _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    _mm512_extracti64x2_epi64, _mm512_inserti64x2, _mm512_setzero_si512, _mm512_ternarylogic_epi64,
+    _mm512_xor_si512,
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64};

@@ -170,4 +170,3 @@ pub(crate) fn cbc_encrypt<const B: usize>(
         block = end;
     }
 }
-

@@ -4,7 +4,9 @@
 use super::slice::Bits;
 
 /// For each S-box, from the first output's bit (8) to the last one's (1).
-pub(super) const COMPLEMENTED: [u8; 8] = [0b1110, 0b1111, 0b1010, 0b0111, 0b0010, 0b1100, 0b0100, 0b1101];
+pub(super) const COMPLEMENTED: [u8; 8] = [
+    0b1110, 0b1111, 0b1010, 0b0111, 0b0010, 0b1100, 0b0100, 0b1101,
+];
 
 /// 59 gates.
 #[rustfmt::skip]

@@ -5,8 +5,8 @@ use crate::lanes::aes::keys::RoundKeys;
 use crate::lanes::x86::{load, load_block, load_twice, store, store_block, vaes, vaes_entry};
 use core::arch::x86_64::{
     __m128i, __m256i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi32, _mm_xor_si128,
-    _mm256_add_epi32, _mm256_aesenc_epi128, _mm256_aesenclast_epi128,
-    _mm256_bslli_epi128, _mm256_bsrli_epi128, _mm256_castsi256_si128, _mm256_clmulepi64_epi128,
+    _mm256_add_epi32, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_bslli_epi128,
+    _mm256_bsrli_epi128, _mm256_castsi256_si128, _mm256_clmulepi64_epi128,
     _mm256_extracti128_si256, _mm256_set_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
     _mm256_xor_si256, _mm256_zextsi128_si256,
 };
