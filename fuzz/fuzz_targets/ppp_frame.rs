@@ -1,9 +1,15 @@
 #![no_main]
-//! Any bytes as packets and options.
+//! Any bytes as frames, packets and options.
 use libfuzzer_sys::fuzz_target;
-use ppp::wire::{ChapValue, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest};
+use ppp::wire::{ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest};
 
 fuzz_target!(|data: &[u8]| {
+    if let Ok((header, information)) = FrameHeader::parse(data, 0..data.len()) {
+        let mut again = vec![0; information.start];
+        again.extend(&data[information.clone()]);
+        let whole = header.prepend(&mut again, information).unwrap();
+        assert_eq!(&again[whole], data);
+    }
     if let Ok(packet) = Packet::parse(data) {
         assert!(packet.emit().len() <= data.len());
         let options: Result<Vec<_>, _> = Options::new(packet.data).collect();

@@ -1,43 +1,7 @@
 #!/bin/sh
-# Init of the User-Mode Linux client: everything it writes goes to tmpfs, never to the shared root.
-# Says what it found as lines "RESULT name=value" on the console.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /run
-D=/run/client; mkdir -p $D /run/xl2tpd /run/lock
-. "$CLIENT_ENV"
-# Debian keeps this kernel's modules beside the others.
-mkdir -p $D/root/lib/modules
-for d in /usr/lib/uml/modules/* /lib/modules/*; do [ -d "$d" ] && ln -sfn "$d" $D/root/lib/modules/; done
-printf '#!/bin/sh\nexec /sbin/modprobe -d %s "$@"\n' $D/root > $D/modprobe; chmod +x $D/modprobe
-echo $D/modprobe > /proc/sys/kernel/modprobe
-for m in esp4 xfrm_user l2tp_ppp ppp_async authenc des_generic cbc gcm; do $D/modprobe $m 2>/dev/null; done
-ip link set lo up; ip link set vec0 up
-ip addr add 192.168.77.2/24 dev vec0; ip route add default via 192.168.77.1
+# Init of the User-Mode Linux client.
+. "${0%/*}/uml.sh"
 
-cat > $D/strongswan.conf <<X
-charon {
-  load = random nonce aes sha1 sha2 md5 hmac gmp openssl kernel-netlink socket-default vici updown
-  retransmit_tries = 1
-  retransmit_timeout = 2.0
-  filelog {
-    f {
-      path = $D/charon.log
-      default = 1
-      ike = 2
-      flush_line = yes
-    }
-  }
-  plugins {
-    vici {
-      socket = unix://$D/vici
-    }
-  }
-}
-swanctl {
-  load = random nonce sha1 pem openssl
-  socket = unix://$D/vici
-}
-X
 cat > $D/swanctl.conf <<X
 connections {
   l2tp {
@@ -96,18 +60,8 @@ $PPP_EXTRA
 logfile $D/ppp.log
 X
 
-finish() {
-    if [ -n "$LOG_LINES" ]; then
-        for l in initiate charon xl2tpd ppp; do echo "--- $l"; tail -n "$LOG_LINES" $D/$l.log 2>/dev/null; done
-    fi
-    kill $charon 2>/dev/null; sleep 0.3; poweroff -f; sleep 5
-}
-
 strongswan() {
-    export STRONGSWAN_CONF=$D/strongswan.conf
-    /usr/lib/ipsec/charon >/dev/null 2>&1 & charon=$!
-    i=0; while [ $i -lt 100 ] && ! [ -S $D/vici ]; do sleep 0.1; i=$((i+1)); done
-    swanctl --load-all --file $D/swanctl.conf >/dev/null 2>&1
+    charon
     swanctl --initiate --child l2tp --timeout 15 > $D/initiate.log 2>&1; ike=$?
 }
 
@@ -137,15 +91,27 @@ grep -h 'selected proposal' $D/charon.log
 ip -s xfrm state | grep -q 'encap type espinudp' && echo "RESULT encapsulation=udp" || echo "RESULT encapsulation=none"
 xl2tpd -D -c $D/xl2tpd.conf -p $D/xl2tpd.pid -C /run/xl2tpd/l2tp-control > $D/xl2tpd.log 2>&1 &
 sleep 0.5; echo "c office" > /run/xl2tpd/l2tp-control
-i=0; while [ $i -lt "${PPP_TRIES:-60}" ] && ! ip addr show ppp0 2>/dev/null | grep -q 'inet '; do
+i=0; while [ $i -lt "${PPP_TRIES:-60}" ] && ! ppp_is_up; do
     sleep 0.25; i=$((i+1))
     grep -q 'authentication failed' $D/ppp.log 2>/dev/null && break
 done
 ip addr show ppp0 2>/dev/null | sed -n 's/.*inet \([0-9.]*\) peer \([0-9.]*\).*/RESULT ppp local=\1 peer=\2/p'
-if ip addr show ppp0 2>/dev/null | grep -q 'inet '; then
+if ppp_is_up; then
     echo "RESULT dns=$(sed -n 's/.*primary *DNS address //p' $D/ppp.log | tail -1)"
     ip route add $TEST_NET dev ppp0
     ping -c 3 -W 2 $TEST_HOST > $D/ping.log 2>&1; echo "RESULT ping=$?"; tail -2 $D/ping.log
+    if [ -n "$IDLE_SECONDS" ]; then
+        sleep $IDLE_SECONDS
+        ping -c 1 -W 2 $TEST_HOST > $D/idle.log 2>&1; echo "RESULT idle=$?"
+    fi
+    if [ -n "$RETURN_SECONDS" ]; then
+        # The gateway is about to go; nobody here does anything about it.
+        echo "RESULT waiting=0"
+        i=0; while ppp_is_up && [ $i -lt 60 ]; do sleep 1; i=$((i+1)); done; echo "RESULT went_after=$i"
+        i=0; while ! ppp_is_up && [ $i -lt $RETURN_SECONDS ]; do sleep 1; i=$((i+1)); done; echo "RESULT back_after=$i"
+        ip route add $TEST_NET dev ppp0
+        ping -c 3 -W 2 $TEST_HOST > $D/back.log 2>&1; echo "RESULT back=$?"
+    fi
     if [ -n "$HOLD_SECONDS" ]; then
         # Five pings a second through every rekey.
         ping -i 0.2 -w $HOLD_SECONDS -q $TEST_HOST > $D/hold.log 2>&1 &

@@ -143,6 +143,10 @@ X
         exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
         JOBS_PIDS+=($!)
     fi
+    gateway_start
+}
+
+gateway_start() {
     exec_in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "$W/office.toml" > "$W/gateway.log" 2>&1 &
     GATEWAY_PID=$!
     JOBS_PIDS+=($GATEWAY_PID)
@@ -161,8 +165,12 @@ wait_for() {
 problem() { PROBLEMS+=("$*"); echo "PROBLEM: $*" >> "$W/problems"; }
 
 # client VARIABLE=VALUE...: boots the client; its console goes to client.log
-client() {
-    cat > "$W/client.env" <<X
+client() { uml client TEST_NET=192.168.8.0/24 TEST_HOST=$LAN_HOST "$@"; }
+
+# uml ROLE VARIABLE=VALUE...: boots a User-Mode Linux with ROLE-init.sh; its console goes to ROLE.log
+uml() {
+    local role=$1; shift
+    cat > "$W/$role.env" <<X
 SERVER=$SERVER
 IKE=aes256-sha1-modp2048
 ESP=aes256-sha1
@@ -170,25 +178,23 @@ PSK=$PSK
 PPP_USER=dialin2
 PPP_PASSWORD=friend2
 PPP_EXTRA="refuse-eap"
-TEST_NET=192.168.8.0/24
-TEST_HOST=$LAN_HOST
 MEGABYTES=$MEGABYTES
 PYTHON=$PYTHON
 TRANSFER=$HERE/transfer.py
 LOG_LINES=60
 X
     for assignment in "$@"; do
-        printf '%s="%s"\n' "${assignment%%=*}" "${assignment#*=}" >> "$W/client.env"
+        printf '%s="%s"\n' "${assignment%%=*}" "${assignment#*=}" >> "$W/$role.env"
     done
     in_ns nat env TMPDIR=/dev/shm timeout "${LIMIT:-150}" \
-        linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ rw init="$HERE/client-init.sh" \
-        CLIENT_ENV="$W/client.env" vec0:transport=tap,ifname=tap0,depth=128,gro=0 \
-        con=null con0=fd:0,fd:1 quiet </dev/null > "$W/client.log" 2>&1
-    tr -d '\r' < "$W/client.log" > "$W/client.clean" && mv "$W/client.clean" "$W/client.log"
+        linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ rw init="$HERE/$role-init.sh" \
+        CLIENT_ENV="$W/$role.env" vec0:transport=tap,ifname=tap0,depth=128,gro=0 \
+        con=null con0=fd:0,fd:1 quiet </dev/null > "$W/$role.log" 2>&1
+    tr -d '\r' < "$W/$role.log" > "$W/$role.clean" && mv "$W/$role.clean" "$W/$role.log"
 }
 
-# expect RESULT-PATTERN: a line of the client's console
-expect() { grep -qE "^RESULT .*$1( |$)" "$W/client.log" || problem "client did not say $1"; }
+# expect RESULT-PATTERN [ROLE]: a line of a console, the client's if not said
+expect() { grep -qE "^RESULT .*$1( |$)" "$W/${2:-client}.log" || problem "${2:-client} did not say $1"; }
 
 # expect_log PATTERN: a line of the gateway's log
 expect_log() { grep -qE "$1" "$W/gateway.log" || problem "gateway's log lacks /$1/"; }
@@ -242,7 +248,7 @@ warrior_down() {
 warrior() {
     local net=$1 host=$2; shift 2
     if warrior_up "$net" "$@"; then
-        in_ns rw ping -c 3 -W 2 "$host" > "$W/ping.log" 2>&1 || problem "ping $host failed"
+        in_ns rw ping -c 3 -w 10 "$host" > "$W/ping.log" 2>&1 || problem "ping $host failed"
         in_ns rw timeout 120 "$PYTHON" "$HERE/transfer.py" run "$host" 5001 "$MEGABYTES" > "$W/transfer.log" 2>&1 \
             || problem "transfer failed: $(tail -1 "$W/transfer.log")"
     fi

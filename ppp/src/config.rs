@@ -24,6 +24,9 @@ pub struct Config {
     /// Control characters the peer is asked to escape (RFC 1662 section 7.1), for serial lines; bit
     /// 0 is character 0. Default none: not asked for.
     pub async_map: Option<u32>,
+    /// Whether our frames begin with address and control fields (RFC 1662 section 3.1); PPPoE wants
+    /// them left out (RFC 2516 section 7). The peer's are taken either way. Default true.
+    pub address_field: bool,
     /// Whether the peer is asked to leave address and control fields out (RFC 1661 section 6.6).
     /// What the peer asks of us is granted in any case. Default false.
     pub address_compression: bool,
@@ -73,6 +76,7 @@ impl Default for Config {
         Self {
             mru: 1400,
             async_map: None,
+            address_field: true,
             address_compression: false,
             protocol_compression: false,
             auth: vec![AuthMethod::MsChapV2, AuthMethod::ChapMd5],

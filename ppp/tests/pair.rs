@@ -186,6 +186,25 @@ fn packets_travel_both_ways_in_place() {
     assert_eq!(got, Received::Ipv4(64..164));
 }
 
+/// RFC 2516 section 7: over PPPoE frames begin with the protocol field.
+#[test]
+fn frames_without_address_field_are_enough() {
+    for (ours, theirs) in [(false, false), (false, true), (true, false)] {
+        let (mut server, mut client) = (server(), client("wonderland"));
+        (server.address_field, client.address_field) = (ours, theirs);
+        let mut pair = pair(server, client, Wire::PERFECT, 1);
+        let first = pair.b.poll_transmit().unwrap();
+        let protocol: &[u8] = &[0xc0, 0x21];
+        assert!(first.starts_with(if ours { &[0xff, 0x03] } else { protocol }), "{first:x?}");
+        pair.a.handle(pair.now, first);
+        assert!(pair.run_until(Duration::from_secs(10), connected));
+        let mut buf = [0x45; 64];
+        let link = &mut pair.b.link;
+        let frame = link.encapsulate(&mut buf, 24..64, NetworkProtocol::Ipv4);
+        assert_eq!(frame, Ok(if ours { 20..64 } else { 22..64 }));
+    }
+}
+
 #[test]
 fn closing_takes_both_ends_down() {
     for by_client in [true, false] {

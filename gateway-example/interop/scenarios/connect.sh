@@ -11,3 +11,36 @@ scenario_connect_gateway() {
     gateway_up && warrior 192.168.8.0/24 $LAN_HOST
     expect_nothing_left
 }
+
+# server_up VARIABLE=VALUE...: the User-Mode Linux as a server, in the background
+server_up() {
+    uml server TEST_HOST=192.168.30.5 "$@" &
+    UML_PID=$!
+    wait_for 30 "strongSwan and xl2tpd serve" grep -q '^RESULT serving=0' "$W/server.log"
+}
+
+# served ENCAPSULATION: the warrior has come to the server and gone, and nothing of it is left at either end
+served() {
+    wait $UML_PID
+    grep -q '^connected address=192.168.30.100 .*dns=192.168.30.5' "$W/warrior.log" \
+        || problem "not the address and DNS server that pppd gives: $(grep '^connected' "$W/warrior.log")"
+    expect "ppp local=192.168.30.1 peer=192.168.30.100" server
+    expect "encapsulation=$1" server
+    expect "esp_sas=0 ike_sas=0" server
+    expect goodbye=1 server
+    [ -z "$(in_ns rw ip route show 192.168.30.0/24)" ] || problem "a route is left in the warrior's namespace"
+    [ "$(in_ns rw ip -br link show type tun | wc -l)" = 0 ] || problem "a tunnel device is left in the warrior's namespace"
+}
+
+scenario connect-xl2tpd "gateway connect to strongSwan, xl2tpd and pppd, from behind a NAT"
+scenario_connect_xl2tpd() {
+    in_ns nat nft add rule ip nat post oifname tap0 masquerade
+    server_up PPP_EXTRA=require-mschap-v2 && SERVER=192.168.77.2 warrior 192.168.30.0/24 192.168.30.5
+    served udp
+}
+
+scenario connect-xl2tpd-no-nat "gateway connect to the same without a NAT, with CHAP-MD5"
+scenario_connect_xl2tpd_no_nat() {
+    server_up PPP_EXTRA=require-chap && SERVER=192.168.77.2 warrior 192.168.30.0/24 192.168.30.5
+    served none
+}

@@ -99,6 +99,11 @@ impl Gateway {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn stack(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
     /// What happened next.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<GatewayEvent> {

@@ -254,7 +254,8 @@ impl Link {
 
     // --- output ---
 
-    /// The next frame to send, from its address field.
+    /// The next frame to send, from its address field, or from its protocol field without
+    /// [`Config::address_field`](crate::Config::address_field).
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         pop(&mut self.transmits)
@@ -320,7 +321,7 @@ impl Link {
         }
         let header = FrameHeader {
             protocol,
-            compress_address: peer.address_compression,
+            compress_address: peer.address_compression || !self.config.address_field,
             compress_protocol: peer.protocol_compression,
         };
         header.prepend(buf, packet)
@@ -358,13 +359,14 @@ impl Link {
             let mut frame = vec![0; MAX_HEADER];
             frame.extend(packet);
             let information = MAX_HEADER..frame.len();
-            // Control frames go out in full: every peer takes them.
+            // Not compressed, whatever was agreed: every peer takes that.
             let header = FrameHeader {
                 protocol,
-                compress_address: false,
+                compress_address: !self.config.address_field,
                 compress_protocol: false,
             };
-            if header.prepend(&mut frame, information).is_ok() {
+            if let Ok(whole) = header.prepend(&mut frame, information) {
+                frame.drain(..whole.start);
                 self.transmits.push_back(frame);
             }
         }

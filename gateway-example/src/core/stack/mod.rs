@@ -1,6 +1,8 @@
 mod calls;
 mod packets;
 mod peers;
+#[cfg(test)]
+mod teardown;
 
 use crate::core::event::Event;
 use crate::core::peer::{Child, Peer, PeerId};
@@ -160,7 +162,7 @@ impl Stack {
     /// # Errors
     /// What L2TP refused.
     pub fn dial(&mut self, now: Instant, peer: PeerId) -> Result<SessionId, l2tp::Error> {
-        let path = self.l2tp_path(peer, L2TP_PORT, L2TP_PORT);
+        let path = self.l2tp_path(now, peer, L2TP_PORT, L2TP_PORT);
         let tunnel = self.l2tp.connect(now, path)?;
         let session = self.l2tp.open(now, tunnel)?;
         self.drain(now);

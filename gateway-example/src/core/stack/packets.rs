@@ -91,7 +91,7 @@ impl Stack {
             self.count("not_l2tp_port");
             return None;
         }
-        let l2tp_path = self.l2tp_path(peer, local_port, remote_port);
+        let l2tp_path = self.l2tp_path(now, peer, local_port, remote_port);
         match self.l2tp.handle_datagram(now, l2tp_path, buf, payload) {
             Ok(l2tp::Received::Data { session, frame }) => {
                 self.handle_frame(now, session, buf, frame)

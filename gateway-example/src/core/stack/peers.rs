@@ -234,7 +234,13 @@ impl Stack {
     }
 
     /// The L2TP path of a port pair inside a peer's ESP.
-    pub(super) fn l2tp_path(&mut self, peer: PeerId, local_port: u16, remote_port: u16) -> PathId {
+    pub(super) fn l2tp_path(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        local_port: u16,
+        remote_port: u16,
+    ) -> PathId {
         let entry = self.peers.get_mut(&peer);
         let known = |p: &&L2tpPath| p.local_port == local_port && p.remote_port == remote_port;
         if let Some(path) = entry.as_ref().and_then(|e| e.l2tp.iter().find(known)) {
@@ -245,10 +251,12 @@ impl Stack {
         let Some(entry) = entry else {
             return fresh;
         };
-        // A client that keeps changing its port replaces its own oldest path.
+        // A client that keeps changing its port replaces its own oldest path, and loses what it had
+        // there: nothing would reach it any more.
         if entry.l2tp.len() >= L2TP_PATHS {
             let oldest = entry.l2tp.remove(0).id;
             self.peer_of_path.remove(&oldest);
+            self.l2tp.close_path(now, oldest);
         }
         entry.l2tp.push(L2tpPath {
             id: fresh,
