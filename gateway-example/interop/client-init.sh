@@ -97,9 +97,10 @@ i=0; while [ $i -lt "${PPP_TRIES:-60}" ] && ! ppp_is_up; do
 done
 ip addr show ppp0 2>/dev/null | sed -n 's/.*inet \([0-9.]*\) peer \([0-9.]*\).*/RESULT ppp local=\1 peer=\2/p'
 if ppp_is_up; then
-    echo "RESULT dns=$(sed -n 's/.*primary *DNS address //p' $D/ppp.log | tail -1)"
     ip route add $TEST_NET dev ppp0
     ping -c 3 -W 2 $TEST_HOST > $D/ping.log 2>&1; echo "RESULT ping=$?"; tail -2 $D/ping.log
+    # pppd writes of it when its address is up already.
+    echo "RESULT dns=$(sed -n 's/.*primary *DNS address //p' $D/ppp.log | tail -1)"
     if [ -n "$IDLE_SECONDS" ]; then
         sleep $IDLE_SECONDS
         ping -c 1 -W 2 $TEST_HOST > $D/idle.log 2>&1; echo "RESULT idle=$?"
