@@ -1,7 +1,9 @@
 #![no_main]
 //! Any bytes as frames, packets and options.
 use libfuzzer_sys::fuzz_target;
-use ppp::wire::{ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest};
+use ppp::wire::{
+    ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest,
+};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok((header, information)) = FrameHeader::parse(data, 0..data.len()) {

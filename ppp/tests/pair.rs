@@ -195,7 +195,10 @@ fn frames_without_address_field_are_enough() {
         let mut pair = pair(server, client, Wire::PERFECT, 1);
         let first = pair.b.poll_transmit().unwrap();
         let protocol: &[u8] = &[0xc0, 0x21];
-        assert!(first.starts_with(if ours { &[0xff, 0x03] } else { protocol }), "{first:x?}");
+        assert!(
+            first.starts_with(if ours { &[0xff, 0x03] } else { protocol }),
+            "{first:x?}"
+        );
         pair.a.handle(pair.now, first);
         assert!(pair.run_until(Duration::from_secs(10), connected));
         let mut buf = [0x45; 64];

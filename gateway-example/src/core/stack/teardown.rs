@@ -8,7 +8,9 @@
 use super::{Stack, StackConfig};
 use crate::config::{Config, Secret};
 use crate::core::event::Event;
-use crate::core::{ClientConfig, Core, Entropy, Gateway, HEADROOM, Path, TAILROOM, Transmit, convert};
+use crate::core::{
+    ClientConfig, Core, Entropy, Gateway, HEADROOM, Path, TAILROOM, Transmit, convert,
+};
 use simnet::seeded;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
