@@ -1,9 +1,12 @@
-use crate::integrity::BATCH;
+use crate::integrity::{BATCH, Hasher};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::aes::keys::RoundKeys;
 use crate::lanes::aes::{self as lanes, Lane};
 use crate::lanes::des;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::gcm as wide;
-use crate::{Cipher, SaError};
+use crate::lanes::hash::Begun;
+use crate::{Cipher, HEADER, SaError};
 use ::aes::{Aes128, Aes192, Aes256};
 use ::des::{Des, TdesEde3};
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -67,6 +70,39 @@ impl Engine {
             Self::Aes192(c) => cbc_encrypt(&c.plain, iv, text),
             Self::Aes256(c) => cbc_encrypt(&c.plain, iv, text),
             _ => {}
+        }
+    }
+
+    /// Like [`encrypt`](Self::encrypt) of `packet`, which is header, IV and text, while its hash
+    /// begins where it can.
+    pub(crate) fn encrypt_and_begin(
+        &self,
+        hasher: Option<&Hasher>,
+        packet: &mut [u8],
+        iv_length: usize,
+    ) -> Option<Begun> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(Hasher::Lanes(key)) = hasher
+            && let Some(keys) = self.round_keys()
+            && let Some((chunks, begun)) = key.stitch(keys, packet)
+        {
+            let (done, rest) = packet.split_at_mut(HEADER + iv_length + chunks * 64);
+            self.encrypt(&done[done.len() - iv_length..], rest);
+            return Some(begun);
+        }
+        let _ = hasher;
+        let (head, text) = packet.split_at_mut(HEADER + iv_length);
+        self.encrypt(&head[HEADER..], text);
+        None
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn round_keys(&self) -> Option<&RoundKeys> {
+        match self {
+            Self::Aes128(c) => c.round_keys(),
+            Self::Aes192(c) => c.round_keys(),
+            Self::Aes256(c) => c.round_keys(),
+            _ => None,
         }
     }
 

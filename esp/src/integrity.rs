@@ -1,4 +1,4 @@
-use crate::lanes::hash::{Job, Key, Kind, Tag, mac_many};
+use crate::lanes::hash::{Begun, Job, Key, Kind, Tag, mac_many};
 use crate::{Integrity, SaError};
 use fearless_simd::Level;
 use hmac::{Hmac, KeyInit as _, Mac};
@@ -40,9 +40,17 @@ impl Hasher {
 
     /// The MAC before it is cut to the ICV's length.
     pub(crate) fn mac(&self, signed: Signed<'_>) -> Tag {
+        self.finish(None, signed)
+    }
+
+    /// [`mac`](Self::mac) of a packet whose hash may have begun.
+    pub(crate) fn finish(&self, begun: Option<Begun>, signed: Signed<'_>) -> Tag {
         let suffix = signed.esn_high.map(u32::to_be_bytes);
         match self {
-            Self::Lanes(key) => key.mac(signed.packet, suffix),
+            Self::Lanes(key) => {
+                let begun = begun.unwrap_or_else(|| key.begin());
+                key.mac(begun, signed.packet, suffix)
+            }
             Self::Sha384(mac) => run(mac, signed.packet, suffix),
             Self::Sha512(mac) => run(mac, signed.packet, suffix),
         }

@@ -100,16 +100,20 @@ impl OutboundSa {
         next_header: u8,
     ) -> Result<Range<usize>, SealError> {
         let plan = self.prepare(now, buf, payload, next_header)?;
-        let (head, text, icv) = self.split(&plan, buf);
         if self.suite.cipher().is_aead() {
+            let (head, text, icv) = self.split(&plan, buf);
             let aad = Aad::new(self.spi, plan.sequence, self.esn);
             let tag = self.engine.gcm_seal(&head[HEADER..], aad.bytes(), text);
             icv.copy_from_slice(&tag.ok_or(SealError::TooLong)?);
-        } else {
-            self.engine.encrypt(&head[HEADER..], text);
+            return Ok(plan.packet);
         }
+        let Range { start, end } = plan.packet;
+        let packet = &mut buf[start..end - self.suite.icv_length()];
+        let iv_length = self.suite.cipher().iv_length();
+        let hasher = self.hasher.as_ref();
+        let begun = self.engine.encrypt_and_begin(hasher, packet, iv_length);
         if let Some((hasher, signed)) = self.signed(&plan, buf) {
-            let tag = hasher.mac(signed);
+            let tag = hasher.finish(begun, signed);
             self.write_icv(&plan, buf, &tag);
         }
         Ok(plan.packet)

@@ -8,6 +8,8 @@ use super::sha1::Sha1;
 use super::sha256::Sha256;
 #[cfg(target_arch = "x86_64")]
 use super::x86::has_sha;
+#[cfg(target_arch = "x86_64")]
+use super::{aes::keys::RoundKeys, stitch};
 use fearless_simd::Level;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -30,8 +32,8 @@ pub(crate) trait Wide<const N: usize>: Hash {
     /// Messages from which on lanes beat one message after the other.
     const WORTHWHILE: usize;
 
-    /// `blocks` of each lane, which has at least as many. `state` is by word, then by lane.
-    fn compress(level: Level, state: &mut [[u32; N]; 8], data: &Data<'_, N>, blocks: usize);
+    /// `blocks` of each lane, which has at least as many.
+    fn compress(level: Level, states: &mut [State; N], data: &Data<'_, N>, blocks: usize);
 }
 
 /// Which hash function.
@@ -49,6 +51,13 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     inner: State,
     outer: State,
+}
+
+/// The inner hash of a message's first blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) state: State,
+    pub(crate) blocks: usize,
 }
 
 /// One message to authenticate.
@@ -91,17 +100,40 @@ impl Key {
         }
     }
 
-    pub(crate) fn mac(&self, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
+    /// What a message's hash begins with.
+    pub(crate) fn begin(&self) -> Begun {
+        Begun {
+            state: self.inner,
+            blocks: 0,
+        }
+    }
+
+    /// The rest of a MAC after what of `message` has been hashed.
+    pub(crate) fn mac(&self, begun: Begun, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
         let job = Job {
             key: self,
             message,
             suffix,
         };
         match self.kind {
-            Kind::Md5 => mac_one::<Md5>(&job),
-            Kind::Sha1 => mac_one::<Sha1>(&job),
-            Kind::Sha256 => mac_one::<Sha256>(&job),
+            Kind::Md5 => mac_one::<Md5>(begun, &job),
+            Kind::Sha1 => mac_one::<Sha1>(begun, &job),
+            Kind::Sha256 => mac_one::<Sha256>(begun, &job),
         }
+    }
+
+    /// AES-CBC of as many times 64 bytes as there are in `packet`, which is header, IV and text,
+    /// and a part of its hash; gives how many. None has been done where this machine can't.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn stitch(&self, keys: &RoundKeys, packet: &mut [u8]) -> Option<(usize, Begun)> {
+        let Begun { mut state, .. } = self.begin();
+        let chunks = match self.kind {
+            Kind::Md5 => return None,
+            Kind::Sha1 => stitch::sha1(keys, packet, &mut state)?,
+            Kind::Sha256 => stitch::sha256(keys, packet, &mut state)?,
+        };
+        let blocks = chunks.saturating_sub(1);
+        Some((chunks, Begun { state, blocks }))
     }
 }
 
@@ -137,7 +169,7 @@ impl Units {
     fn new(level: Level) -> Self {
         match (level.as_avx512(), level.as_avx2()) {
             (Some(_), _) => Self::Lanes,
-            (None, Some(_)) if has_sha() => Self::Sha,
+            (None, Some(_)) if has_sha(level) => Self::Sha,
             (None, Some(_)) => Self::Lanes,
             (None, None) => Self::None,
         }
@@ -151,14 +183,14 @@ impl Units {
 
 fn mac_each<H: Hash>(jobs: &[Job<'_>], tags: &mut [Tag]) {
     for (job, tag) in jobs.iter().zip(tags) {
-        *tag = mac_one::<H>(job);
+        *tag = mac_one::<H>(job.key.begin(), job);
     }
 }
 
-fn mac_one<H: Hash>(job: &Job<'_>) -> Tag {
+fn mac_one<H: Hash>(begun: Begun, job: &Job<'_>) -> Tag {
     let (body, rest) = job.message.as_chunks();
-    let mut state = job.key.inner;
-    H::compress_one(&mut state, body);
+    let Begun { mut state, blocks } = begun;
+    H::compress_one(&mut state, body.get(blocks..).unwrap_or_default());
     let (tail, blocks) = tail::<H>(rest, job.suffix, job.message.len());
     H::compress_one(&mut state, tail.split_at(blocks).0);
     let outer = outer_block::<H>(&state);
@@ -232,7 +264,7 @@ struct Lane {
 struct Lanes<'a, H, const N: usize> {
     jobs: &'a [Job<'a>],
     lanes: [Lane; N],
-    state: [[u32; N]; 8],
+    states: [State; N],
     next: usize,
     hash: std::marker::PhantomData<H>,
 }
@@ -248,7 +280,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
                 to_do: 0,
                 scratch: [[0; 64]; 2],
             }; N],
-            state: [[0; N]; 8],
+            states: [[0; 8]; N],
             next: 0,
             hash: std::marker::PhantomData,
         };
@@ -280,7 +312,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             Part::Idle => spare,
             _ => source(self.jobs, &self.lanes[i]),
         });
-        H::compress(level, &mut self.state, &data, blocks);
+        H::compress(level, &mut self.states, &data, blocks);
         for lane in 0..N {
             if self.lanes[lane].part == Part::Idle {
                 continue;
@@ -300,15 +332,15 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             Part::Idle => {}
             Part::Body => self.start_tail(lane),
             Part::Tail => {
-                let block = outer_block::<H>(&self.column(lane));
+                let block = outer_block::<H>(&self.states[lane]);
                 let outer = self.jobs[job].key.outer;
-                self.set_column(lane, &outer);
+                self.states[lane] = outer;
                 let lane = &mut self.lanes[lane];
                 lane.scratch[0] = block;
                 (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
             }
             Part::Outer => {
-                tags[job] = bytes::<H>(&self.column(lane));
+                tags[job] = bytes::<H>(&self.states[lane]);
                 self.lanes[lane].part = Part::Idle;
                 self.refill(lane);
             }
@@ -319,7 +351,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         let Some(job) = self.jobs.get(self.next) else {
             return;
         };
-        self.set_column(lane, &job.key.inner);
+        self.states[lane] = job.key.inner;
         self.lanes[lane].job = self.next;
         self.next += 1;
         let blocks = job.message.len() / 64;
@@ -344,26 +376,15 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
     fn finish(mut self, tags: &mut [Tag]) {
         for lane in 0..N {
             while self.lanes[lane].part != Part::Idle {
-                let mut state = self.column(lane);
                 let now = self.lanes[lane];
-                H::compress_one(&mut state, source(self.jobs, &now).split_at(now.to_do).0);
-                self.set_column(lane, &state);
+                let blocks = source(self.jobs, &now).split_at(now.to_do).0;
+                H::compress_one(&mut self.states[lane], blocks);
                 self.lanes[lane].to_do = 0;
                 self.advance(lane, tags);
             }
         }
         let (jobs, tags) = (&self.jobs[self.next..], &mut tags[self.next..]);
         mac_each::<H>(jobs, tags);
-    }
-
-    fn column(&self, lane: usize) -> State {
-        std::array::from_fn(|word| self.state[word][lane])
-    }
-
-    fn set_column(&mut self, lane: usize, state: &State) {
-        for (row, word) in self.state.iter_mut().zip(state) {
-            row[lane] = *word;
-        }
     }
 }
 
@@ -374,4 +395,73 @@ fn source<'s>(jobs: &'s [Job<'_>], lane: &'s Lane) -> &'s [[u8; 64]] {
         _ => lane.scratch.as_slice(),
     };
     all.get(lane.done..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::levels;
+    use hmac::{Hmac, KeyInit, Mac};
+
+    const KEY: [u8; 20] = [0x0b; 20];
+
+    /// Of some messages all as long, of others each as long as it likes.
+    fn messages() -> Vec<Vec<u8>> {
+        let lengths = (0..300).step_by(7).chain([1400; 20]).chain([64, 119, 120]);
+        lengths
+            .map(|length| (0..length).map(|i| (i * 7 + length) as u8).collect())
+            .collect()
+    }
+
+    fn expected<M: Mac + KeyInit>(message: &[u8]) -> Tag {
+        let mut mac = <M as KeyInit>::new_from_slice(&KEY).unwrap();
+        mac.update(message);
+        mac.update(&[1, 2, 3, 4]);
+        let mut tag = [0; 32];
+        let bytes = mac.finalize().into_bytes();
+        tag[..bytes.len()].copy_from_slice(&bytes);
+        tag
+    }
+
+    fn agree<M: Mac + KeyInit>(kind: Kind, run: impl Fn(&[Job<'_>], &mut [Tag])) {
+        let key = Key::new(kind, &KEY);
+        let messages = messages();
+        let jobs: Vec<Job<'_>> = messages
+            .iter()
+            .map(|message| Job {
+                key: &key,
+                message,
+                suffix: Some([1, 2, 3, 4]),
+            })
+            .collect();
+        for count in [1, 2, 3, 15, 16, jobs.len()] {
+            let mut tags = vec![[0; 32]; count];
+            run(&jobs[..count], &mut tags);
+            for (tag, message) in tags.iter().zip(&messages) {
+                assert_eq!(*tag, expected::<M>(message), "{kind:?} {}", message.len());
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_agrees_with_the_plain_one() {
+        for level in levels() {
+            agree::<Hmac<md5::Md5>>(Kind::Md5, |j, t| mac_many(level, Kind::Md5, j, t));
+            agree::<Hmac<sha1::Sha1>>(Kind::Sha1, |j, t| mac_many(level, Kind::Sha1, j, t));
+            agree::<Hmac<sha2::Sha256>>(Kind::Sha256, |j, t| mac_many(level, Kind::Sha256, j, t));
+        }
+    }
+
+    /// Where there are SHA instructions too, they are preferred.
+    #[test]
+    fn vectors_agree_with_the_plain_one() {
+        for level in levels() {
+            agree::<Hmac<sha1::Sha1>>(Kind::Sha1, |j, t| {
+                Lanes::<Sha1, LANES>::run(level, j, t);
+            });
+            agree::<Hmac<sha2::Sha256>>(Kind::Sha256, |j, t| {
+                Lanes::<Sha256, LANES>::run(level, j, t);
+            });
+        }
+    }
 }

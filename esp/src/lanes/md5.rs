@@ -31,8 +31,8 @@ impl Hash for Md5 {
 impl Wide<LANES> for Md5 {
     const WORTHWHILE: usize = 3;
 
-    fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
-        compress_at::<Self, _>(level, state, data, blocks);
+    fn compress(level: Level, states: &mut [State; LANES], data: &Data<'_>, blocks: usize) {
+        compress_at::<Self, _>(level, states, data, blocks);
     }
 }
 

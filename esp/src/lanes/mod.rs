@@ -13,6 +13,8 @@ mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]
+mod stitch;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 use fearless_simd::prelude::*;
@@ -189,12 +191,15 @@ trait Rounds<const N: usize>: hash::Hash {
 #[inline(always)]
 fn compress<S: Simd, O: Ops<S>, H: Rounds<N>, const N: usize>(
     simd: S,
-    state: &mut [[u32; LANES]; 8],
+    states: &mut [hash::State; LANES],
     data: &hash::Data<'_>,
     blocks: usize,
 ) {
     let data: hash::Data<'_> = data.map(|lane| lane.split_at(blocks).0);
-    let mut sum: [Words<S>; N] = std::array::from_fn(|i| state[i].simd_into(simd));
+    let mut sum: [Words<S>; N] = std::array::from_fn(|word| {
+        let row: [u32; LANES] = std::array::from_fn(|lane| states[lane][word]);
+        row.simd_into(simd)
+    });
     for block in 0..blocks {
         touch(&data, block + 1);
         let words = transpose(simd, data.map(|lane| &lane[block]), H::ENDIAN);
@@ -203,8 +208,11 @@ fn compress<S: Simd, O: Ops<S>, H: Rounds<N>, const N: usize>(
             *sum += new;
         }
     }
-    for (to, from) in state.iter_mut().zip(sum) {
-        *to = from.into();
+    for (word, row) in sum.into_iter().enumerate() {
+        let row: [u32; LANES] = row.into();
+        for (state, new) in states.iter_mut().zip(row) {
+            state[word] = new;
+        }
     }
 }
 
@@ -212,7 +220,7 @@ fn compress<S: Simd, O: Ops<S>, H: Rounds<N>, const N: usize>(
 /// closure's code would not be made for that level.
 fn compress_at<H: Rounds<N>, const N: usize>(
     level: Level,
-    state: &mut [[u32; LANES]; 8],
+    states: &mut [hash::State; LANES],
     data: &hash::Data<'_>,
     blocks: usize,
 ) {
@@ -220,22 +228,19 @@ fn compress_at<H: Rounds<N>, const N: usize>(
     if let Some(avx512) = level.as_avx512() {
         return avx512.vectorize(
             #[inline(always)]
-            || compress::<_, avx512::Wide, H, N>(avx512, state, data, blocks),
+            || compress::<_, avx512::Wide, H, N>(avx512, states, data, blocks),
         );
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = level.as_avx2() {
         return avx2.vectorize(
             #[inline(always)]
-            || compress::<_, Plain, H, N>(avx2, state, data, blocks),
+            || compress::<_, Plain, H, N>(avx2, states, data, blocks),
         );
     }
-    for lane in 0..LANES {
-        let mut column = std::array::from_fn(|word| state[word][lane]);
-        H::compress_one(&mut column, data[lane].split_at(blocks).0);
-        for (row, word) in state.iter_mut().zip(column) {
-            row[lane] = word;
-        }
+    let _ = level;
+    for (state, lane) in states.iter_mut().zip(data) {
+        H::compress_one(state, lane.split_at(blocks).0);
     }
 }
 
@@ -249,3 +254,20 @@ macro_rules! sixteen {
     };
 }
 use sixteen;
+
+/// The levels that this machine has, the best first.
+#[cfg(test)]
+fn levels() -> Vec<Level> {
+    let level = Level::new();
+    #[cfg(target_arch = "x86_64")]
+    let below = [
+        level.as_avx2().map(Level::Avx2),
+        level.as_sse4_2().map(Level::Sse4_2),
+        level.as_sse2().map(Level::Sse2),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let below = [None];
+    std::iter::once(level)
+        .chain(below.into_iter().flatten())
+        .collect()
+}

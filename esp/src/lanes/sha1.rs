@@ -33,8 +33,8 @@ impl Hash for Sha1 {
 impl Wide<LANES> for Sha1 {
     const WORTHWHILE: usize = 5;
 
-    fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
-        compress_at::<Self, _>(level, state, data, blocks);
+    fn compress(level: Level, states: &mut [State; LANES], data: &Data<'_>, blocks: usize) {
+        compress_at::<Self, _>(level, states, data, blocks);
     }
 }
 
@@ -44,11 +44,11 @@ impl Wide<SHA1_LANES> for Sha1 {
 
     fn compress(
         _: Level,
-        state: &mut [[u32; SHA1_LANES]; 8],
+        states: &mut [State; SHA1_LANES],
         data: &Data<'_, SHA1_LANES>,
         blocks: usize,
     ) {
-        sha_ni::sha1(state, data, blocks);
+        sha_ni::sha1(states, data, blocks);
     }
 }
 

@@ -31,8 +31,8 @@ impl Hash for Sha256 {
 impl Wide<LANES> for Sha256 {
     const WORTHWHILE: usize = 7;
 
-    fn compress(level: Level, state: &mut [[u32; LANES]; 8], data: &Data<'_>, blocks: usize) {
-        compress_at::<Self, _>(level, state, data, blocks);
+    fn compress(level: Level, states: &mut [State; LANES], data: &Data<'_>, blocks: usize) {
+        compress_at::<Self, _>(level, states, data, blocks);
     }
 }
 
@@ -42,11 +42,11 @@ impl Wide<SHA256_LANES> for Sha256 {
 
     fn compress(
         _: Level,
-        state: &mut [[u32; SHA256_LANES]; 8],
+        states: &mut [State; SHA256_LANES],
         data: &Data<'_, SHA256_LANES>,
         blocks: usize,
     ) {
-        sha_ni::sha256(state, data, blocks);
+        sha_ni::sha256(states, data, blocks);
     }
 }
 

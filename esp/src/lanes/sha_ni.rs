@@ -1,14 +1,14 @@
 //! SHA-1 and SHA-256 with the SHA instructions: their latency leaves time for a second and a third
 //! message.
 
-use super::hash::Data;
+use super::hash::{Data, State};
 use super::sha256::K;
 use super::x86::{load_words, sha, sha_entry, store_words};
 use core::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_set_epi32, _mm_set_epi64x, _mm_setzero_si128,
-    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32,
-    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
-    _mm_shuffle_epi32, _mm_xor_si128,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_set_epi32, _mm_setzero_si128, _mm_sha1msg1_epu32,
+    _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_sha256msg1_epu32,
+    _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
+    _mm_xor_si128,
 };
 
 /// Messages side by side: with more, registers run out.
@@ -18,7 +18,7 @@ pub(super) const SHA256_LANES: usize = 2;
 
 sha_entry! {
     pub(super) fn sha1(
-        state: &mut [[u32; SHA1_LANES]; 8],
+        states: &mut [State; SHA1_LANES],
         data: &Data<'_, SHA1_LANES>,
         blocks: usize,
     ) -> () = sha1_blocks
@@ -26,11 +26,52 @@ sha_entry! {
 
 sha_entry! {
     pub(super) fn sha256(
-        state: &mut [[u32; SHA256_LANES]; 8],
+        states: &mut [State; SHA256_LANES],
         data: &Data<'_, SHA256_LANES>,
         blocks: usize,
     ) -> () = sha256_blocks
 }
+
+/// Four rounds of SHA-1, number `$g` of twenty, with function `$f`; and the words of the message
+/// that sixteen rounds later need.
+macro_rules! sha1_four {
+    ($w:expr, $abcd:expr, $e:expr, $g:literal, $f:literal) => {
+        let add = if $g == 0 {
+            _mm_add_epi32($e, $w[0])
+        } else {
+            _mm_sha1nexte_epu32($e, $w[$g % 4])
+        };
+        $e = $abcd;
+        $abcd = _mm_sha1rnds4_epu32::<$f>($abcd, add);
+        if $g < 16 {
+            let x = _mm_sha1msg1_epu32($w[$g % 4], $w[($g + 1) % 4]);
+            let x = _mm_xor_si128(x, $w[($g + 2) % 4]);
+            $w[$g % 4] = _mm_sha1msg2_epu32(x, $w[($g + 3) % 4]);
+        }
+    };
+}
+
+/// Four rounds of SHA-256, number `$g` of sixteen; and the words of the message that sixteen
+/// rounds later need.
+macro_rules! sha256_four {
+    ($w:expr, $abef:expr, $cdgh:expr, $g:literal) => {
+        let k = |i: usize| K[4 * $g + i].cast_signed();
+        let add = _mm_add_epi32($w[$g % 4], _mm_set_epi32(k(3), k(2), k(1), k(0)));
+        $cdgh = _mm_sha256rnds2_epu32($cdgh, $abef, add);
+        $abef = _mm_sha256rnds2_epu32($abef, $cdgh, _mm_shuffle_epi32::<0x0e>(add));
+        if $g < 12 {
+            let x = _mm_sha256msg1_epu32($w[$g % 4], $w[($g + 1) % 4]);
+            let y = _mm_alignr_epi8::<4>($w[($g + 3) % 4], $w[($g + 2) % 4]);
+            $w[$g % 4] = _mm_sha256msg2_epu32(_mm_add_epi32(x, y), $w[($g + 3) % 4]);
+        }
+    };
+}
+
+pub(super) use {sha1_four, sha256_four};
+
+/// For `_mm_shuffle_epi8`: the order in which the instructions want a block's bytes.
+pub(super) const SHA1_ORDER: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
+pub(super) const SHA256_ORDER: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
 
 // Loops over the lanes that the compiler has to unroll leave everything in memory.
 macro_rules! sha1_lanes {
@@ -49,31 +90,32 @@ macro_rules! sha256_lanes {
 }
 
 sha! {
-    /// Words of a lane's state, the highest first.
-    fn gather<const N: usize>(state: &[[u32; N]; 8], lane: usize, words: [usize; 4]) -> __m128i {
+    /// Words of a state, the highest first.
+    pub(super) fn gather(state: &State, words: [usize; 4]) -> __m128i {
         let [a, b, c, d] = words;
-        let word = |word: usize| state[word][lane].cast_signed();
+        let word = |word: usize| state[word].cast_signed();
         _mm_set_epi32(word(a), word(b), word(c), word(d))
     }
 
     /// The opposite of [`gather`].
-    fn scatter<const N: usize>(v: __m128i, state: &mut [[u32; N]; 8], lane: usize, words: [usize; 4]) {
+    pub(super) fn scatter(v: __m128i, state: &mut State, words: [usize; 4]) {
         let mut bytes = [0; 16];
         store_words(v, &mut bytes);
         for (word, bytes) in words.iter().rev().zip(bytes.as_chunks().0) {
-            state[*word][lane] = u32::from_le_bytes(*bytes);
+            state[*word] = u32::from_le_bytes(*bytes);
         }
     }
 
-    fn sha1_blocks(state: &mut [[u32; SHA1_LANES]; 8], data: &Data<'_, SHA1_LANES>, blocks: usize) {
-        let order = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
+    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
+    fn sha1_blocks(states: &mut [State; SHA1_LANES], data: &Data<'_, SHA1_LANES>, blocks: usize) {
+        let order = load_words(&SHA1_ORDER);
         let zero = _mm_setzero_si128();
         let mut abcd = [zero; SHA1_LANES];
         let mut e = [zero; SHA1_LANES];
         for lane in 0..SHA1_LANES {
-            abcd[lane] = gather(state, lane, [0, 1, 2, 3]);
+            abcd[lane] = gather(&states[lane], [0, 1, 2, 3]);
             // The instructions want it in the highest word.
-            e[lane] = gather(state, lane, [4, 5, 6, 7]);
+            e[lane] = gather(&states[lane], [4, 5, 6, 7]);
         }
         let mut data = *data;
         for lane in &mut data {
@@ -89,19 +131,7 @@ sha! {
             }
             macro_rules! four {
                 ($lane:literal, $g:literal, $f:literal) => {
-                    let w = &mut w[$lane];
-                    let add = if $g == 0 {
-                        _mm_add_epi32(e[$lane], w[0])
-                    } else {
-                        _mm_sha1nexte_epu32(e[$lane], w[$g % 4])
-                    };
-                    e[$lane] = abcd[$lane];
-                    abcd[$lane] = _mm_sha1rnds4_epu32::<$f>(abcd[$lane], add);
-                    if $g < 16 {
-                        let x = _mm_sha1msg1_epu32(w[$g % 4], w[($g + 1) % 4]);
-                        let x = _mm_xor_si128(x, w[($g + 2) % 4]);
-                        w[$g % 4] = _mm_sha1msg2_epu32(x, w[($g + 3) % 4]);
-                    }
+                    sha1_four!(w[$lane], abcd[$lane], e[$lane], $g, $f);
                 };
             }
             macro_rules! five {
@@ -119,19 +149,20 @@ sha! {
             }
         }
         for lane in 0..SHA1_LANES {
-            scatter(abcd[lane], state, lane, [0, 1, 2, 3]);
-            scatter(e[lane], state, lane, [4, 5, 6, 7]);
+            scatter(abcd[lane], &mut states[lane], [0, 1, 2, 3]);
+            scatter(e[lane], &mut states[lane], [4, 5, 6, 7]);
         }
     }
 
-    fn sha256_blocks(state: &mut [[u32; SHA256_LANES]; 8], data: &Data<'_, SHA256_LANES>, blocks: usize) {
-        let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
+    fn sha256_blocks(states: &mut [State; SHA256_LANES], data: &Data<'_, SHA256_LANES>, blocks: usize) {
+        let order = load_words(&SHA256_ORDER);
         let zero = _mm_setzero_si128();
         let mut abef = [zero; SHA256_LANES];
         let mut cdgh = [zero; SHA256_LANES];
         for lane in 0..SHA256_LANES {
-            abef[lane] = gather(state, lane, [0, 1, 4, 5]);
-            cdgh[lane] = gather(state, lane, [2, 3, 6, 7]);
+            abef[lane] = gather(&states[lane], [0, 1, 4, 5]);
+            cdgh[lane] = gather(&states[lane], [2, 3, 6, 7]);
         }
         let mut data = *data;
         for lane in &mut data {
@@ -147,17 +178,7 @@ sha! {
             }
             macro_rules! four {
                 ($lane:literal, $g:literal) => {
-                    let w = &mut w[$lane];
-                    let k = |i: usize| K[4 * $g + i].cast_signed();
-                    let add = _mm_add_epi32(w[$g % 4], _mm_set_epi32(k(3), k(2), k(1), k(0)));
-                    cdgh[$lane] = _mm_sha256rnds2_epu32(cdgh[$lane], abef[$lane], add);
-                    let add = _mm_shuffle_epi32::<0x0e>(add);
-                    abef[$lane] = _mm_sha256rnds2_epu32(abef[$lane], cdgh[$lane], add);
-                    if $g < 12 {
-                        let x = _mm_sha256msg1_epu32(w[$g % 4], w[($g + 1) % 4]);
-                        let y = _mm_alignr_epi8::<4>(w[($g + 3) % 4], w[($g + 2) % 4]);
-                        w[$g % 4] = _mm_sha256msg2_epu32(_mm_add_epi32(x, y), w[($g + 3) % 4]);
-                    }
+                    sha256_four!(w[$lane], abef[$lane], cdgh[$lane], $g);
                 };
             }
             macro_rules! all {
@@ -172,8 +193,8 @@ sha! {
             }
         }
         for lane in 0..SHA256_LANES {
-            scatter(abef[lane], state, lane, [0, 1, 4, 5]);
-            scatter(cdgh[lane], state, lane, [2, 3, 6, 7]);
+            scatter(abef[lane], &mut states[lane], [0, 1, 4, 5]);
+            scatter(cdgh[lane], &mut states[lane], [2, 3, 6, 7]);
         }
     }
 }

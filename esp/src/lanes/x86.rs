@@ -27,12 +27,12 @@ macro_rules! vaes_entry {
     };
 }
 
-/// Functions that may use the SHA instructions. These have the old encoding, which is slow while
+/// Functions that may use the SHA and AES instructions. The former have the old encoding, which is slow while
 /// the upper halves of vectors are in use: no AVX here.
 macro_rules! sha {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident $(<const $n:ident: usize>)? ($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => { $(
         $(#[$meta])*
-        #[target_feature(enable = "cmpxchg16b,fxsr,popcnt,sha,sse4.2")]
+        #[target_feature(enable = "aes,cmpxchg16b,fxsr,popcnt,sha,sse4.2")]
         #[inline]
         $vis fn $name $(<const $n: usize>)? ($($arg: $type),*) $(-> $ret)? $body
     )* };
@@ -42,10 +42,10 @@ macro_rules! sha {
 macro_rules! sha_entry {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty = $inner:ident) => {
         $(#[$meta])*
-        #[multiversion::multiversion(targets("x86_64+cmpxchg16b+fxsr+popcnt+sha+sse4.2"))]
+        #[multiversion::multiversion(targets("x86_64+aes+cmpxchg16b+fxsr+popcnt+sha+sse4.2"))]
         $vis fn $name($($arg: $type),*) -> Option<$ret> {
             multiversion::target::match_target! {
-                "x86_64+cmpxchg16b+fxsr+popcnt+sha+sse4.2" => Some($inner($($arg),*)),
+                "x86_64+aes+cmpxchg16b+fxsr+popcnt+sha+sse4.2" => Some($inner($($arg),*)),
                 _ => {
                     $(let _ = $arg;)*
                     None
@@ -59,7 +59,7 @@ pub(in crate::lanes) use {sha, sha_entry, vaes, vaes_entry};
 
 use core::arch::x86_64::{__m128i, __m256i, _mm256_broadcastsi128_si256};
 use fearless_simd::prelude::*;
-use fearless_simd::{Avx2, Sse4_2, u8x16, u8x32};
+use fearless_simd::{Avx2, Level, Sse4_2, u8x16, u8x32};
 
 vaes! {
     pub(in crate::lanes) fn load(from: &[u8; 32]) -> __m256i {
@@ -109,12 +109,12 @@ sha_entry! {
     fn try_sha() -> () = no_sha
 }
 
-/// Whether [`vaes`] functions can be called.
-pub(in crate::lanes) fn has_vaes() -> bool {
-    try_vaes().is_some()
+/// Whether [`vaes`] functions can be called, which build upon AVX2.
+pub(in crate::lanes) fn has_vaes(level: Level) -> bool {
+    level.as_avx2().is_some() && try_vaes().is_some()
 }
 
-/// Whether [`sha`] functions can be called.
-pub(in crate::lanes) fn has_sha() -> bool {
-    try_sha().is_some()
+/// Whether [`sha`] functions can be called. Where there is no AVX2 they are never met.
+pub(in crate::lanes) fn has_sha(level: Level) -> bool {
+    level.as_avx2().is_some() && try_sha().is_some()
 }

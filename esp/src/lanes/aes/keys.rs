@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Round keys; the last ones are unused if the key is short.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(in crate::lanes) struct RoundKeys {
+pub(crate) struct RoundKeys {
     pub(in crate::lanes) keys: [[u8; 16]; 15],
     pub(in crate::lanes) rounds: usize,
 }

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 #[cfg(target_arch = "x86_64")]
-pub(super) mod keys;
+pub(crate) mod keys;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
 
@@ -64,7 +64,7 @@ impl Wide {
     fn new(level: Level, key: &[u8]) -> Option<Self> {
         let unit = match level.as_avx512() {
             Some(avx512) => Unit::Avx512(avx512),
-            None => has_vaes().then_some(Unit::Vaes)?,
+            None => has_vaes(level).then_some(Unit::Vaes)?,
         };
         let encrypt = keys::expand(key)?;
         let decrypt = keys::invert(&encrypt)?;
@@ -90,6 +90,11 @@ where
             #[cfg(target_arch = "x86_64")]
             wide: Wide::new(level, key),
         })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn round_keys(&self) -> Option<&RoundKeys> {
+        Some(&self.wide.as_ref()?.encrypt)
     }
 
     /// CBC of each of `lanes`.
@@ -168,5 +173,52 @@ pub(crate) fn cbc_encrypt<const B: usize>(
             }
         }
         block = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::levels;
+    use ::aes::{Aes128, Aes192, Aes256};
+    use cbc::Encryptor;
+    use cipher::BlockModeEncrypt as _;
+
+    fn agrees<C>(key: &[u8])
+    where
+        C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U16>,
+    {
+        let iv = [3; 16];
+        let plain = C::new_from_slice(key).unwrap();
+        for level in levels() {
+            let ours = Key::<C>::new(level, key).unwrap();
+            for count in [1, 2, 3, 5, 8, 16, 17, 64] {
+                let texts: Vec<Vec<u8>> = (0..count)
+                    .map(|lane| (0..lane * 37 % 23 * 16).map(|i| (i + lane) as u8).collect())
+                    .collect();
+                let mut encrypted = texts.clone();
+                let mut lanes: Vec<Lane<'_, 16>> = encrypted
+                    .iter_mut()
+                    .map(|text| Lane::new(&iv, text))
+                    .collect();
+                ours.cbc_encrypt(&mut lanes);
+                for (text, encrypted) in texts.iter().zip(&mut encrypted) {
+                    let mut expected = text.clone();
+                    let (blocks, _) = Array::slice_as_chunks_mut(&mut expected);
+                    Encryptor::<&C>::inner_iv_init(&plain, &iv.into()).encrypt_blocks(blocks);
+                    assert_eq!(*encrypted, expected);
+                    ours.cbc_decrypt(&iv, encrypted);
+                    assert_eq!(encrypted, text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_agrees_with_the_plain_one() {
+        let key: Vec<u8> = (0..32_u8).map(|i| i.wrapping_mul(37) ^ 5).collect();
+        agrees::<Aes128>(&key[..16]);
+        agrees::<Aes192>(&key[..24]);
+        agrees::<Aes256>(&key);
     }
 }

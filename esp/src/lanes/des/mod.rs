@@ -192,13 +192,14 @@ const S: [[u8; 64]; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::levels;
 
-    fn agrees<C: Plain>(key: &[u8]) {
+    fn agrees<C: Plain>(level: Level, key: &[u8]) {
         let mut rng = simnet::seeded(1);
         for count in [2, 5, 63, 64, 65, 200, 256, 300, 600] {
             let mut plain = vec![[0; 8]; count];
             rand_core::Rng::fill_bytes(&mut rng, plain.as_flattened_mut());
-            let ours = Key::<C>::new(Level::new(), key).unwrap();
+            let ours = Key::<C>::new(level, key).unwrap();
             let mut one = plain.clone();
             ours.encrypt_blocks(&mut one);
             let mut two = plain.clone();
@@ -212,12 +213,16 @@ mod tests {
 
     #[test]
     fn des_agrees_with_the_plain_one() {
-        agrees::<Des>(&[0x13, 0x34, 0x57, 0x79, 0x9b, 0xbc, 0xdf, 0xf1]);
+        for level in levels() {
+            agrees::<Des>(level, &[0x13, 0x34, 0x57, 0x79, 0x9b, 0xbc, 0xdf, 0xf1]);
+        }
     }
 
     #[test]
     fn triple_des_agrees_with_the_plain_one() {
         let key: Vec<u8> = (0..24_u8).map(|i| i.wrapping_mul(37) ^ 5).collect();
-        agrees::<TdesEde3>(&key);
+        for level in levels() {
+            agrees::<TdesEde3>(level, &key);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Key {
     {
         let unit = match level.as_avx512() {
             Some(avx512) => Unit::Avx512(avx512),
-            None => has_vaes().then_some(Unit::Vaes)?,
+            None => has_vaes(level).then_some(Unit::Vaes)?,
         };
         let mut hash_key = [0; 16];
         C::new_from_slice(key)
@@ -144,4 +144,40 @@ fn dot(a: u128, b: u128) -> u128 {
         sum = sum >> 1 ^ (sum & 1).wrapping_neg() & 0xe1 << 120;
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::levels;
+    use aes_gcm::aead::AeadInOut;
+    use aes_gcm::{Aes128Gcm, aes::Aes128};
+
+    #[test]
+    fn every_level_agrees_with_the_plain_one() {
+        let (key, aad) = ([5; 16], [1, 2, 3, 4, 5, 6, 7, 8]);
+        let plain = Aes128Gcm::new_from_slice(&key).unwrap();
+        let input = Input {
+            nonce: [9; 12],
+            aad: &aad,
+        };
+        for ours in levels()
+            .into_iter()
+            .filter_map(|l| Key::new::<Aes128>(l, &key))
+        {
+            for length in (0..600).chain([1404, KEPT - 1, KEPT, KEPT + 1, 4000]) {
+                let text: Vec<u8> = (0..length).map(|i| (i * 3) as u8).collect();
+                let (mut one, mut two) = (text.clone(), text.clone());
+                let tag = ours.seal(input, &mut one).unwrap();
+                let expected =
+                    plain.encrypt_inout_detached(&[9; 12].into(), &aad, two.as_mut_slice().into());
+                assert_eq!(expected.unwrap(), tag, "{length}");
+                assert_eq!(one, two);
+                assert!(!ours.open(input, &mut one, |_| false));
+                assert_eq!(one, two);
+                assert!(ours.open(input, &mut one, |t| *t == tag));
+                assert_eq!(one, text);
+            }
+        }
+    }
 }
