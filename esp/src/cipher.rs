@@ -120,14 +120,14 @@ impl Engine {
         }
     }
 
-    /// CBC, or nothing for NULL. `text` is whole blocks.
-    pub(crate) fn decrypt(&self, iv: &[u8], text: &mut [u8]) {
+    /// CBC of each of `texts` behind its IV, or nothing for NULL. They are whole blocks.
+    pub(crate) fn decrypt<'a>(&self, texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>) {
         match self {
-            Self::Des(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
-            Self::TripleDes(c) => des_cbc_decrypt(iv, text, |b| c.decrypt_blocks(b)),
-            Self::Aes128(c) => c.cbc_decrypt(iv, text),
-            Self::Aes192(c) => c.cbc_decrypt(iv, text),
-            Self::Aes256(c) => c.cbc_decrypt(iv, text),
+            Self::Des(c) => des_cbc_decrypt(texts, |b| c.decrypt_blocks(b)),
+            Self::TripleDes(c) => des_cbc_decrypt(texts, |b| c.decrypt_blocks(b)),
+            Self::Aes128(c) => texts.for_each(|(iv, text)| c.cbc_decrypt(iv, text)),
+            Self::Aes192(c) => texts.for_each(|(iv, text)| c.cbc_decrypt(iv, text)),
+            Self::Aes256(c) => texts.for_each(|(iv, text)| c.cbc_decrypt(iv, text)),
             _ => {}
         }
     }
@@ -213,21 +213,43 @@ fn in_lanes<'a, const B: usize>(
     }
 }
 
-/// CBC decryption, which is parallel within a text.
-fn des_cbc_decrypt(iv: &[u8], text: &mut [u8], decrypt: impl Fn(&mut [[u8; 8]])) {
-    let mut before = *iv.first_chunk().unwrap_or(&[0; 8]);
-    for blocks in text.as_chunks_mut().0.chunks_mut(des::BLOCKS) {
-        let mut copy = [[0; 8]; des::BLOCKS];
-        let copy = &mut copy[..blocks.len()];
-        copy.copy_from_slice(blocks);
+/// CBC decryption, which is parallel within a text and over texts.
+fn des_cbc_decrypt<'a>(
+    texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>,
+    decrypt: impl Fn(&mut [[u8; 8]]),
+) {
+    let mut blocks = [[0; 8]; des::BLOCKS];
+    let mut filled = 0;
+    let mut parts: [Lane<'a, 8>; BATCH] = std::array::from_fn(|_| Lane::new(&[], &mut []));
+    let mut count = 0;
+    let flush = |blocks: &mut [[u8; 8]], parts: &mut [Lane<'a, 8>]| {
         decrypt(blocks);
-        for (block, encrypted) in blocks.iter_mut().zip(copy) {
-            for (to, from) in block.iter_mut().zip(before) {
-                *to ^= from;
+        let mut plain = blocks.iter();
+        for part in parts {
+            for (block, plain) in part.text.iter_mut().zip(&mut plain) {
+                let encrypted = *block;
+                for ((to, plain), before) in block.iter_mut().zip(plain).zip(part.before) {
+                    *to = plain ^ before;
+                }
+                part.before = encrypted;
             }
-            before = *encrypted;
+        }
+    };
+    for (iv, text) in texts {
+        let mut whole = Lane::new(iv, text);
+        while !whole.text.is_empty() {
+            let part = whole.split(blocks.len() - filled);
+            blocks[filled..filled + part.text.len()].copy_from_slice(part.text);
+            filled += part.text.len();
+            parts[count] = part;
+            count += 1;
+            if filled == blocks.len() || count == parts.len() {
+                flush(&mut blocks[..filled], &mut parts[..count]);
+                (filled, count) = (0, 0);
+            }
         }
     }
+    flush(&mut blocks[..filled], &mut parts[..count]);
 }
 
 /// Salt and IV (RFC 4106 section 4).

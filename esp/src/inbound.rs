@@ -35,6 +35,13 @@ pub struct Opened {
     pub newest: bool,
 }
 
+/// A packet that has been verified.
+pub(crate) struct Admitted {
+    sequence: u64,
+    /// Whether no later packet has come before.
+    newest: bool,
+}
+
 impl std::fmt::Debug for InboundSa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InboundSa")
@@ -87,7 +94,9 @@ impl InboundSa {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Opened, OpenError> {
-        self.conclude(now, buf, packet, None)
+        let admitted = self.admit(now, buf, &packet, None)?;
+        self.decrypt(std::iter::once((&mut *buf, &packet)));
+        self.contents(buf, &packet, admitted)
     }
 
     /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
@@ -100,9 +109,16 @@ impl InboundSa {
                 (*plan, *work) = self.plan(now, job.buf, &job.packet);
             }
             macs(self.level, &work, &mut tags);
-            for ((job, plan), tag) in jobs.iter_mut().zip(plans).zip(&tags) {
-                job.result =
-                    self.conclude(now, job.buf, job.packet.clone(), plan.map(|n| (n, tag)));
+            let mut admitted = [const { Err(OpenError::NoSa) }; BATCH];
+            for (((job, plan), tag), admitted) in
+                jobs.iter_mut().zip(plans).zip(&tags).zip(&mut admitted)
+            {
+                *admitted = self.admit(now, job.buf, &job.packet, plan.map(|n| (n, tag)));
+            }
+            let good = jobs.iter_mut().zip(&admitted).filter(|(_, a)| a.is_ok());
+            self.decrypt(good.map(|(job, _)| (&mut *job.buf, &job.packet)));
+            for (job, admitted) in jobs.iter_mut().zip(admitted) {
+                job.result = admitted.and_then(|a| self.contents(job.buf, &job.packet, a));
             }
         }
     }
@@ -119,24 +135,71 @@ impl InboundSa {
         (sequence, work)
     }
 
-    /// Opens a packet. `planned` is what [`plan`](Self::plan) gave, and the MAC computed of it.
-    pub(crate) fn conclude(
+    /// Verifies a packet, which from then on counts as seen; AES-GCM's is decrypted too. `planned`
+    /// is what [`plan`](Self::plan) gave, and the MAC computed of it.
+    pub(crate) fn admit(
         &mut self,
         now: Instant,
         buf: &mut [u8],
-        packet: Range<usize>,
+        packet: &Range<usize>,
         planned: Option<(u64, &Tag)>,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Admitted, OpenError> {
         // The packets before may have changed what can be said of this one.
-        let sequence = self.examine(now, buf, &packet)?;
-        let verified = match (self.signed(buf, &packet, sequence), planned) {
-            (None, _) => true,
-            (Some(_), Some((planned, tag))) if planned == sequence => {
-                verify(tag, self.icv(buf, &packet))
+        let sequence = self.examine(now, buf, packet)?;
+        let verified = match (self.signed(buf, packet, sequence), planned) {
+            (None, _) => {
+                let aad = Aad::new(self.spi, sequence, self.esn);
+                let (iv, text, icv) = self.split(buf, packet);
+                self.engine.gcm_open(iv, aad.bytes(), text, icv)
             }
-            (Some((hasher, signed)), _) => verify(&hasher.mac(signed), self.icv(buf, &packet)),
+            (Some(_), Some((planned, tag))) if planned == sequence => {
+                verify(tag, self.icv(buf, packet))
+            }
+            (Some((hasher, signed)), _) => verify(&hasher.mac(signed), self.icv(buf, packet)),
         };
-        self.finish(buf, packet, sequence, verified)
+        if !verified {
+            return Err(OpenError::Icv);
+        }
+        self.usage.add(packet.len());
+        Ok(Admitted {
+            sequence,
+            newest: self.window.mark(sequence),
+        })
+    }
+
+    /// Decrypts packets that have been admitted.
+    pub(crate) fn decrypt<'b>(
+        &self,
+        packets: impl Iterator<Item = (&'b mut [u8], &'b Range<usize>)>,
+    ) {
+        if self.suite.cipher().is_aead() {
+            return;
+        }
+        self.engine.decrypt(packets.map(|(buf, packet)| {
+            let (iv, text, _) = self.split(buf, packet);
+            (iv, text)
+        }));
+    }
+
+    /// What is in a packet that has been decrypted.
+    pub(crate) fn contents(
+        &self,
+        buf: &mut [u8],
+        packet: &Range<usize>,
+        admitted: Admitted,
+    ) -> Result<Opened, OpenError> {
+        let start = packet.start + HEADER + self.suite.cipher().iv_length();
+        let (_, text, _) = self.split(buf, packet);
+        let (payload, next_header) = strip(text).ok_or(OpenError::Padding)?;
+        if next_header == NO_NEXT_HEADER {
+            return Err(OpenError::Dummy);
+        }
+        Ok(Opened {
+            payload: start..start + payload,
+            next_header,
+            sequence: admitted.sequence,
+            newest: admitted.newest,
+        })
     }
 
     /// What can be said of a packet before its ICV; gives its sequence number.
@@ -171,43 +234,16 @@ impl InboundSa {
         &buf[packet.end - self.suite.icv_length()..packet.end]
     }
 
-    /// Decrypts what has been examined and, but for AES-GCM, verified.
-    fn finish(
-        &mut self,
-        buf: &mut [u8],
-        packet: Range<usize>,
-        sequence: u64,
-        verified: bool,
-    ) -> Result<Opened, OpenError> {
-        if !verified {
-            return Err(OpenError::Icv);
-        }
-        let cipher = self.suite.cipher();
-        let length = packet.len();
-        let start = packet.start + HEADER + cipher.iv_length();
-        let (signed, icv) = buf[packet].split_at_mut(length - self.suite.icv_length());
-        let (head, text) = signed.split_at_mut(HEADER + cipher.iv_length());
-        let iv = &head[HEADER..];
-        if cipher.is_aead() {
-            let aad = Aad::new(self.spi, sequence, self.esn);
-            if !self.engine.gcm_open(iv, aad.bytes(), text, icv) {
-                return Err(OpenError::Icv);
-            }
-        } else {
-            self.engine.decrypt(iv, text);
-        }
-        let newest = self.window.mark(sequence);
-        self.usage.add(length);
-        let (payload, next_header) = strip(text).ok_or(OpenError::Padding)?;
-        if next_header == NO_NEXT_HEADER {
-            return Err(OpenError::Dummy);
-        }
-        Ok(Opened {
-            payload: start..start + payload,
-            next_header,
-            sequence,
-            newest,
-        })
+    /// IV, text and ICV of a packet that has been examined.
+    fn split<'b>(
+        &self,
+        buf: &'b mut [u8],
+        packet: &Range<usize>,
+    ) -> (&'b [u8], &'b mut [u8], &'b [u8]) {
+        let whole = &mut buf[packet.clone()];
+        let (head, rest) = whole.split_at_mut(HEADER + self.suite.cipher().iv_length());
+        let (text, icv) = rest.split_at_mut(rest.len() - self.suite.icv_length());
+        (&head[HEADER..], text, icv)
     }
 
     /// The packet's sequence number, if it is new.

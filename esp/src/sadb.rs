@@ -224,20 +224,39 @@ impl Sadb {
                 }
             }
             macs(self.level, &work, &mut tags);
-            for ((job, plan), tag) in jobs.iter_mut().zip(plans).zip(&tags) {
-                let packet = job.packet.clone();
-                let length = packet.len();
-                job.result = match find(&mut self.inbound, job.buf, &packet) {
-                    Ok((spi, entry)) => {
-                        let result =
-                            entry
-                                .sa
-                                .conclude(now, job.buf, packet, plan.map(|n| (n, tag)));
+            let mut admitted = [const { (0, Err(OpenError::NoSa)) }; BATCH];
+            for (((job, plan), tag), (spi, admitted)) in
+                jobs.iter_mut().zip(plans).zip(&tags).zip(&mut admitted)
+            {
+                let planned = plan.map(|n| (n, tag));
+                *admitted =
+                    find(&mut self.inbound, job.buf, &job.packet).and_then(|(of, entry)| {
+                        *spi = of;
+                        entry.sa.admit(now, job.buf, &job.packet, planned)
+                    });
+            }
+            // Packets of one SA that follow one another are decrypted side by side.
+            let mut rest = jobs.iter_mut().zip(&admitted).peekable();
+            while let Some((_, (spi, _))) = rest.peek() {
+                let spi = *spi;
+                let run = std::iter::from_fn(|| rest.next_if(|(_, (of, _))| *of == spi));
+                let good = run.filter(|(_, (_, admitted))| admitted.is_ok());
+                let good = good.map(|(job, _)| (&mut *job.buf, &job.packet));
+                match self.inbound.get(&spi) {
+                    Some(entry) => entry.sa.decrypt(good),
+                    None => good.for_each(drop),
+                }
+            }
+            for (job, (spi, admitted)) in jobs.iter_mut().zip(admitted) {
+                job.result = match self.inbound.get_mut(&spi) {
+                    Some(entry) => {
+                        let contents = |a| entry.sa.contents(job.buf, &job.packet, a);
+                        let result = admitted.and_then(contents);
                         opened(&mut self.events, now, spi, entry, result)
                     }
-                    Err(e) => Err(e),
+                    None => Err(admitted.err().unwrap_or(OpenError::NoSa)),
                 };
-                self.counters.opened(length, &job.result);
+                self.counters.opened(job.packet.len(), &job.result);
             }
         }
     }

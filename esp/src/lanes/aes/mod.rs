@@ -25,7 +25,7 @@ use keys::RoundKeys;
 /// A text of whole blocks of `B` bytes and the block before its first.
 pub(crate) struct Lane<'a, const B: usize> {
     pub(crate) text: &'a mut [[u8; B]],
-    before: [u8; B],
+    pub(crate) before: [u8; B],
 }
 
 impl<'a, const B: usize> Lane<'a, B> {
@@ -33,6 +33,21 @@ impl<'a, const B: usize> Lane<'a, B> {
         Self {
             text: text.as_chunks_mut().0,
             before: *iv.first_chunk().unwrap_or(&[0; B]),
+        }
+    }
+}
+
+impl<'a, const B: usize> Lane<'a, B> {
+    /// Takes up to `blocks` from the front.
+    pub(crate) fn split(&mut self, blocks: usize) -> Self {
+        let text = std::mem::take(&mut self.text);
+        let (front, rest) = text.split_at_mut(blocks.min(text.len()));
+        let before = self.before;
+        self.before = *front.last().unwrap_or(&before);
+        self.text = rest;
+        Self {
+            text: front,
+            before,
         }
     }
 }
