@@ -221,7 +221,11 @@ impl OutboundSa {
     }
 
     /// Where the packet around `payload` will lie in a buffer of `room` bytes.
-    fn layout(&self, room: usize, payload: &Range<usize>) -> Result<Range<usize>, SealError> {
+    pub(crate) fn layout(
+        &self,
+        room: usize,
+        payload: &Range<usize>,
+    ) -> Result<Range<usize>, SealError> {
         let cipher = self.suite.cipher();
         let start = payload.start.checked_sub(HEADER + cipher.iv_length());
         let start = start.ok_or(SealError::NoRoom)?;

@@ -261,6 +261,21 @@ impl Sadb {
         }
     }
 
+    /// Where in a buffer of `room` bytes the packet around `payload` would lie: the next one can be
+    /// put right behind it, before it is sealed.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn layout(
+        &self,
+        id: OutboundId,
+        room: usize,
+        payload: &Range<usize>,
+    ) -> Result<Range<usize>, SealError> {
+        let entry = self.outbound.get(&id).ok_or(SealError::NoSa)?;
+        entry.sa.layout(room, payload)
+    }
+
     /// Seals the payload at `payload` in `buf`, in place.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 pub mod alliedware;
 pub mod capture;
+mod checksum;
 pub mod config;
 pub mod core;
 pub mod demo;

@@ -5,21 +5,21 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use gateway_example::config::{Config, Secret};
+mod common;
+
+use common::{PSK, SERVER, entropy, office};
+use gateway_example::config::Secret;
 use gateway_example::core::{
-    Client, ClientConfig, ClientEvent, Core, Entropy, Forward, Gateway, HEADROOM, Path, Transmit,
+    Client, ClientConfig, ClientEvent, Core, Forward, Gateway, HEADROOM, Path, Transmit,
 };
-use simnet::{Datagram, Host, HostId, Link, Nat, World, seeded};
+use simnet::{Datagram, Host, HostId, Link, Nat, World};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const OFFICE: Ipv4Addr = Ipv4Addr::new(192, 168, 8, 10);
-const PSK: &str = "abcdefghij0123456789";
 
 #[allow(clippy::large_enum_variant, reason = "a handful of them in a test")]
 enum Node {
@@ -174,43 +174,6 @@ impl Host for Peer {
             Node::Client(client) => client.poll_timeout(),
         }
     }
-}
-
-fn entropy(seed: u64) -> Entropy {
-    let mut next = seed * 1000;
-    Box::new(move || {
-        next += 1;
-        Box::new(seeded(next))
-    })
-}
-
-fn office(more: &str) -> Config {
-    let text = format!(
-        r#"
-[gateway]
-policy = "legacy_xp"
-[[psk]]
-peer = "any"
-secret = "{PSK}"
-[ppp]
-local = "192.168.8.1"
-dns = ["192.168.8.10"]
-auth = ["mschapv2", "chap"]
-[pool]
-range = "192.168.200.10-192.168.200.99"
-[lan]
-networks = ["192.168.8.0/24"]
-[[user]]
-name = "ann"
-password = "secret"
-address = "192.168.8.50"
-[[user]]
-name = "bob"
-password = "builder"
-{more}
-"#
-    );
-    Config::parse(FilePath::new("office.toml"), &text).unwrap()
 }
 
 struct Office {

@@ -5,6 +5,5 @@ mod packet;
 mod pcapng;
 
 pub use keylog::KeyLog;
-pub(crate) use packet::pseudo_header_sum;
 pub use packet::{esp_packet, parse_udp, udp_packet};
 pub use pcapng::PcapNg;

@@ -1,5 +1,6 @@
 //! Datagrams as they look on the wire, for captures and the demo's network.
 
+use crate::checksum::{checksum, transport};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ pub fn udp_packet(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -
     udp.extend([0, 0]);
     udp.extend(payload);
     if source.is_ipv6() {
-        let sum = pseudo_header_sum(source.ip(), destination.ip(), PROTOCOL_UDP, &udp);
+        let sum = transport(source.ip(), destination.ip(), PROTOCOL_UDP, &udp);
         udp.splice(6..8, if sum == 0 { 0xffff } else { sum }.to_be_bytes());
     }
     ip_packet(source.ip(), destination.ip(), PROTOCOL_UDP, &udp)
@@ -72,42 +73,6 @@ fn ip_packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) 
     }
     packet.extend(payload);
     packet
-}
-
-/// The transport checksum over the pseudo-header of either family (RFC 768, RFC 8200 8.1).
-pub(crate) fn pseudo_header_sum(
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: u8,
-    segment: &[u8],
-) -> u16 {
-    let mut bytes = Vec::with_capacity(40 + segment.len());
-    for address in [source, destination] {
-        match address {
-            IpAddr::V4(v4) => bytes.extend(v4.octets()),
-            IpAddr::V6(v6) => bytes.extend(v6.octets()),
-        }
-    }
-    let length = u32::try_from(segment.len()).unwrap_or(u32::MAX);
-    bytes.extend(length.to_be_bytes());
-    bytes.extend([0, 0, 0, protocol]);
-    bytes.extend(segment);
-    checksum(&bytes)
-}
-
-/// The Internet checksum (RFC 1071).
-fn checksum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = bytes
-        .chunks(2)
-        .map(|pair| {
-            u32::from(pair.first().copied().unwrap_or(0)) << 8
-                | u32::from(pair.get(1).copied().unwrap_or(0))
-        })
-        .sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

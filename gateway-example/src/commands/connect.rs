@@ -93,7 +93,7 @@ pub(crate) async fn connect(args: Args) -> Outcome {
     let mut core = Client::new(config, system_entropy())?;
     let inner = Inner::tun(&tun_setup(&args, None, &[])).await?;
     core.connect(now())?;
-    let mut driver = Driver::new(core, ike, natt, esp, inner);
+    let mut driver = Driver::new(core, ike, natt, esp, inner)?;
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     let config = Arc::new(load(&args.config)?);
-    let core = Gateway::new(Arc::clone(&config), system_entropy())?;
+    let core = Gateway::with_jobs(Arc::clone(&config), system_entropy())?;
     let ike = UdpPort::bind(SocketAddr::new(
         config.gateway.listen,
         config.gateway.ike_port,
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         users = config.users.len(),
         "gateway is ready"
     );
-    let mut driver = Driver::new(core, ike, natt, esp, inner);
+    let mut driver = Driver::new(core, ike, natt, esp, inner)?;
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {

@@ -1,6 +1,9 @@
 use super::event::{Event, KeyEvent};
+use super::offload::Offload;
 use super::stack::{StackConfig, StackError};
-use super::{Core, Entropy, Forward, Packet, Path, PeerId, Stack, Transmit, convert};
+use super::{
+    Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
+};
 use crate::config::Secret;
 use l2tp::SessionId;
 use std::collections::VecDeque;
@@ -259,6 +262,45 @@ impl Core for Client {
             Some(session) => self.stack.send(now, session, buf, packet),
             None => Forward::Nothing,
         }
+    }
+
+    fn push_datagrams(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        outbox: &mut Outbox,
+    ) {
+        let port = self.config.local_natt_port;
+        let mut rest = datagrams;
+        while !rest.is_empty() {
+            let opened = self.stack.open_front(now, port, rest);
+            let (front, behind) = rest.split_at_mut(opened.max(1));
+            for datagram in front {
+                match self.stack.handle_opened(now, port, datagram) {
+                    Some(packet) => datagram.inner = Some(packet.range),
+                    None => self.drain(now),
+                }
+            }
+            rest = behind;
+        }
+        self.stack.seal(now, outbox);
+    }
+
+    fn push_inner(&mut self, _: Instant, packet: &[u8], offload: Offload, outbox: &mut Outbox) {
+        let Some(session) = self.session else { return };
+        let Some(segments) = self.stack.segments(packet, offload) else {
+            return;
+        };
+        for index in 0..segments.count() {
+            let Some(range) = self.stack.place(&segments, index, outbox) else {
+                return;
+            };
+            self.stack.push(session, outbox, range);
+        }
+    }
+
+    fn seal(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.stack.seal(now, outbox);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

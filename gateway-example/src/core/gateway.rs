@@ -1,7 +1,10 @@
 use super::event::{Event, KeyEvent};
+use super::offload::Offload;
 use super::stack::{StackConfig, StackError};
 use super::status::{SessionStatus, Status};
-use super::{Core, Entropy, Forward, Packet, Path, PeerId, Stack, Transmit, convert};
+use super::{
+    Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
+};
 use crate::config::{Config, Network};
 use crate::pool::Pool;
 use firewall::{Firewall, Ingress, InterfaceId, Verdict};
@@ -45,6 +48,13 @@ pub enum GatewayEvent {
     Key(KeyEvent),
 }
 
+/// Where a packet goes.
+enum Way {
+    Nowhere,
+    Inner(Range<usize>),
+    Call(SessionId, Range<usize>),
+}
+
 #[derive(Debug)]
 struct Session {
     peer: PeerId,
@@ -73,11 +83,30 @@ impl Gateway {
     ///
     /// # Errors
     /// Which part refused its configuration, and why.
-    pub fn new(config: Arc<Config>, mut entropy: Entropy) -> Result<Self, GatewayError> {
+    pub fn new(config: Arc<Config>, entropy: Entropy) -> Result<Self, GatewayError> {
+        Self::build(config, entropy, false)
+    }
+
+    /// Like [`new`](Self::new), but Diffie-Hellman is done elsewhere:
+    /// [`poll_job`](Core::poll_job) gives it, [`finish`](Core::finish) takes what came of it.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why.
+    pub fn with_jobs(config: Arc<Config>, entropy: Entropy) -> Result<Self, GatewayError> {
+        Self::build(config, entropy, true)
+    }
+
+    fn build(
+        config: Arc<Config>,
+        mut entropy: Entropy,
+        deferred_jobs: bool,
+    ) -> Result<Self, GatewayError> {
         let firewall_rng = entropy();
+        let mut isakmp = convert::isakmp_server(&config);
+        isakmp.deferred_jobs = deferred_jobs;
         let stack = Stack::new(
             StackConfig {
-                isakmp: convert::isakmp_server(&config),
+                isakmp,
                 l2tp: convert::l2tp_server(&config),
                 ppp: convert::ppp_server(&config),
                 role: ppp::Role::Server,
@@ -145,17 +174,18 @@ impl Gateway {
         }
     }
 
-    fn receive(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Forward {
+    /// Where a packet that came out of a call goes.
+    fn receive(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Way {
         let Some(Packet { session, range }) = packet else {
             self.drain(now);
-            return Forward::Nothing;
+            return Way::Nowhere;
         };
         let Some(entry) = self.sessions.get_mut(&session) else {
-            return Forward::Nothing;
+            return Way::Nowhere;
         };
         entry.bytes_in += u64::try_from(range.len()).unwrap_or(0);
         let Some(interface) = entry.interface else {
-            return Forward::Nothing;
+            return Way::Nowhere;
         };
         let ingress = Ingress {
             interface,
@@ -171,7 +201,7 @@ impl Gateway {
         ingress: Ingress,
         buf: &mut [u8],
         packet: Range<usize>,
-    ) -> Forward {
+    ) -> Way {
         let (by_address, sessions) = (&self.by_address, &self.sessions);
         let (lan, networks) = (self.lan, &self.config.lan.networks);
         let route = |destination: IpAddr| match destination {
@@ -182,29 +212,34 @@ impl Gateway {
             IpAddr::V6(_) => None,
         };
         match self.firewall.process(now, ingress, buf, packet, &route) {
-            Verdict::Forward { egress, packet } => self.send_to(now, egress, buf, packet),
-            Verdict::Local { packet } => Forward::Inner(packet),
-            _ => Forward::Nothing,
+            Verdict::Forward { egress, packet } if egress == lan => Way::Inner(packet),
+            Verdict::Forward { egress, packet } => match self.by_interface.get(&egress) {
+                Some(&session) => {
+                    if let Some(entry) = self.sessions.get_mut(&session) {
+                        entry.bytes_out += u64::try_from(packet.len()).unwrap_or(0);
+                    }
+                    Way::Call(session, packet)
+                }
+                None => Way::Nowhere,
+            },
+            Verdict::Local { packet } => Way::Inner(packet),
+            _ => Way::Nowhere,
         }
     }
 
-    fn send_to(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        buf: &mut [u8],
-        packet: Range<usize>,
-    ) -> Forward {
-        if interface == self.lan {
-            return Forward::Inner(packet);
+    fn send(&mut self, now: Instant, way: Way, buf: &mut [u8]) -> Forward {
+        match way {
+            Way::Nowhere => Forward::Nothing,
+            Way::Inner(packet) => Forward::Inner(packet),
+            Way::Call(session, packet) => self.stack.send(now, session, buf, packet),
         }
-        let Some(&session) = self.by_interface.get(&interface) else {
-            return Forward::Nothing;
-        };
-        if let Some(entry) = self.sessions.get_mut(&session) {
-            entry.bytes_out += u64::try_from(packet.len()).unwrap_or(0);
+    }
+
+    fn from_lan(&self) -> Ingress {
+        Ingress {
+            interface: self.lan,
+            ipsec: false,
         }
-        self.stack.send(now, session, buf, packet)
     }
 
     fn drain(&mut self, now: Instant) {
@@ -351,7 +386,8 @@ impl Core for Gateway {
     ) -> Forward {
         let natt = path.local.port() == self.config.gateway.natt_port;
         let packet = self.stack.handle_udp(now, path, natt, buf, datagram);
-        self.receive(now, packet, buf)
+        let way = self.receive(now, packet, buf);
+        self.send(now, way, buf)
     }
 
     fn handle_esp(
@@ -365,15 +401,75 @@ impl Core for Gateway {
         let packet = self
             .stack
             .handle_native_esp(now, local, remote, buf, packet);
-        self.receive(now, packet, buf)
+        let way = self.receive(now, packet, buf);
+        self.send(now, way, buf)
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
-        let ingress = Ingress {
-            interface: self.lan,
-            ipsec: false,
+        let way = self.route(now, self.from_lan(), buf, packet);
+        self.send(now, way, buf)
+    }
+
+    fn push_datagrams(
+        &mut self,
+        now: Instant,
+        datagrams: &mut [Datagram<'_>],
+        outbox: &mut Outbox,
+    ) {
+        let port = self.config.gateway.natt_port;
+        let mut rest = datagrams;
+        while !rest.is_empty() {
+            let opened = self.stack.open_front(now, port, rest);
+            if opened == 0 {
+                // What it does to SAs must not touch packets that came before.
+                self.stack.seal(now, outbox);
+            }
+            let (front, behind) = rest.split_at_mut(opened.max(1));
+            for datagram in front {
+                let packet = self.stack.handle_opened(now, port, datagram);
+                match self.receive(now, packet, datagram.buf) {
+                    Way::Nowhere => {}
+                    Way::Inner(packet) => datagram.inner = Some(packet),
+                    Way::Call(session, packet) => {
+                        let bytes = datagram.buf.get(packet).unwrap_or_default();
+                        if let Some(packet) = self.stack.copy(bytes, outbox) {
+                            self.stack.push(session, outbox, packet);
+                        }
+                    }
+                }
+            }
+            rest = behind;
+        }
+        self.stack.seal(now, outbox);
+    }
+
+    fn push_inner(&mut self, now: Instant, packet: &[u8], offload: Offload, outbox: &mut Outbox) {
+        let Some(segments) = self.stack.segments(packet, offload) else {
+            return;
         };
-        self.route(now, ingress, buf, packet)
+        for index in 0..segments.count() {
+            let Some(range) = self.stack.place(&segments, index, outbox) else {
+                return;
+            };
+            match self.route(now, self.from_lan(), outbox.space(), range) {
+                Way::Nowhere => {}
+                Way::Inner(packet) => self.stack.push_inner(outbox, packet),
+                Way::Call(session, packet) => self.stack.push(session, outbox, packet),
+            }
+        }
+    }
+
+    fn seal(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.stack.seal(now, outbox);
+    }
+
+    fn poll_job(&mut self) -> Option<isakmp::Job> {
+        self.stack.poll_job()
+    }
+
+    fn finish(&mut self, now: Instant, result: isakmp::JobResult) {
+        self.stack.finish(now, result);
+        self.drain(now);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -7,6 +7,8 @@ mod client;
 mod convert;
 mod event;
 mod gateway;
+pub mod offload;
+mod outbox;
 mod peer;
 mod stack;
 mod status;
@@ -15,10 +17,12 @@ pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
 pub use event::{EspKeys, Event, KeyEvent};
 pub use gateway::{Gateway, GatewayError, GatewayEvent};
 pub use isakmp::Path;
+pub use outbox::{Destination, Outbox, Run};
 pub use peer::PeerId;
-pub use stack::{Packet, Stack, StackConfig, StackError};
+pub use stack::{BATCH, Datagram, Packet, Stack, StackConfig, StackError};
 pub use status::{SessionStatus, Status};
 
+use offload::Offload;
 use rand_core::CryptoRng;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -105,6 +109,27 @@ pub trait Core {
 
     /// An IP packet came from the unencrypted side.
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward;
+
+    /// Like [`handle_udp`](Self::handle_udp) and [`handle_esp`](Self::handle_esp) for each of
+    /// `datagrams`, in order, and faster. What is for the unencrypted side is left where it lies;
+    /// what is to go out again goes to `outbox`, and is to be sealed.
+    fn push_datagrams(&mut self, now: Instant, datagrams: &mut [Datagram<'_>], outbox: &mut Outbox);
+
+    /// Like [`handle_inner`](Self::handle_inner) for a packet that `offload` says more of, and
+    /// faster. What comes of it goes to `outbox`, and is to be sealed.
+    fn push_inner(&mut self, now: Instant, packet: &[u8], offload: Offload, outbox: &mut Outbox);
+
+    /// Makes ESP packets of what has been pushed: then it can be sent.
+    fn seal(&mut self, now: Instant, outbox: &mut Outbox);
+
+    /// The next computation to have done elsewhere, if that is how it was made.
+    #[must_use]
+    fn poll_job(&mut self) -> Option<isakmp::Job> {
+        None
+    }
+
+    /// Takes what came of it.
+    fn finish(&mut self, _now: Instant, _result: isakmp::JobResult) {}
 
     /// The time that `poll_timeout` named has come.
     fn handle_timeout(&mut self, now: Instant);

@@ -116,7 +116,7 @@ impl Demo {
         ));
 
         let (inner, from_gateway, to_gateway) = Inner::channel();
-        let mut driver = Driver::new(core, ike, natt, None, inner);
+        let mut driver = Driver::new(core, ike, natt, None, inner)?;
         driver.devices.tap = Some(tap(Arc::clone(&capture), outside));
 
         let hotel = Nat::new(timeline.clone(), (options.entropy)()()).await?;

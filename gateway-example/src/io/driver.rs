@@ -1,15 +1,16 @@
-use super::{Inner, NativeEsp, UdpPort, now};
-use crate::core::{Core, Forward, HEADROOM, Path, Transmit};
+use super::workers::Workers;
+use super::{Inner, NativeEsp, UdpPort, inner, now, udp};
+use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Transmit};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Reads in a row before timers and the other devices get their turn.
-const BURST: usize = 64;
+/// Reads in a row, each of many packets, before timers and the other devices get their turn.
+const BURST: usize = 4;
 
-/// Takes what the kernel's receive offload may coalesce, behind room for headers.
-const BUFFER: usize = HEADROOM + 65_535;
+/// Packets of IP protocol 50 that are dealt with together.
+const ESP_READ: usize = 16;
 
 /// How long an orderly goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -21,8 +22,11 @@ pub struct Driver<C> {
     pub core: C,
     /// What it speaks through.
     pub devices: Devices,
-    /// Every packet is read into it, rewritten in it, and sent from it.
+    /// Every packet is read into it.
     buffer: Vec<u8>,
+    /// Every packet to the outside leaves from it.
+    outbox: Outbox,
+    workers: Workers,
 }
 
 /// Where packets come from and go to.
@@ -52,13 +56,23 @@ impl std::fmt::Debug for Tap {
 
 enum Ready {
     Packet,
+    Computed(Box<isakmp::JobResult>),
     Timeout,
 }
 
 impl<C: Core> Driver<C> {
     /// Joins `core` to its devices.
-    pub fn new(core: C, ike: UdpPort, natt: UdpPort, esp: Option<NativeEsp>, inner: Inner) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn new(
+        core: C,
+        ike: UdpPort,
+        natt: UdpPort,
+        esp: Option<NativeEsp>,
+        inner: Inner,
+    ) -> io::Result<Self> {
+        Ok(Self {
             core,
             devices: Devices {
                 ike,
@@ -68,8 +82,10 @@ impl<C: Core> Driver<C> {
                 tap: None,
                 lost: 0,
             },
-            buffer: vec![0; BUFFER],
-        }
+            buffer: vec![0; udp::READ.max(inner::READ)],
+            outbox: Outbox::default(),
+            workers: Workers::start()?,
+        })
     }
 
     /// Waits for packets or for time and deals with them. May be dropped at any wait.
@@ -78,7 +94,18 @@ impl<C: Core> Driver<C> {
     /// What a device gave that will not mend itself.
     pub async fn turn(&mut self) -> io::Result<()> {
         self.flush();
-        match self.devices.ready(self.core.poll_timeout()).await? {
+        let ready = self.devices.ready(self.core.poll_timeout());
+        let ready = tokio::select! {
+            ready = ready => ready?,
+            result = self.workers.done() => Ready::Computed(Box::new(result)),
+        };
+        match ready {
+            Ready::Computed(result) => {
+                self.core.finish(now(), *result);
+                while let Some(result) = self.workers.try_done() {
+                    self.core.finish(now(), result);
+                }
+            }
             Ready::Packet => {
                 // The others may be ready as well, and waiting costs a system call each.
                 self.receive_udp(true)?;
@@ -107,60 +134,87 @@ impl<C: Core> Driver<C> {
     }
 
     fn receive_udp(&mut self, natt: bool) -> io::Result<()> {
-        let Self {
-            core,
-            devices,
-            buffer,
-        } = self;
         for _ in 0..BURST {
+            let devices = &mut self.devices;
             let port = if natt { &devices.natt } else { &devices.ike };
-            let Some(received) = port.receive(buffer)? else {
+            let datagrams = port.receive(&mut self.buffer)?;
+            if !pass(&mut self.core, devices, &mut self.outbox, datagrams) {
                 break;
-            };
-            let path = received.path;
-            for datagram in received.datagrams() {
-                devices.observe(path.remote, path.local, bytes(buffer, &datagram), false);
-                let forward = core.handle_udp(now(), path, buffer, datagram);
-                devices.forward(forward, buffer);
             }
         }
         Ok(())
     }
 
     fn receive_esp(&mut self) -> io::Result<()> {
-        let Self {
-            core,
-            devices,
-            buffer,
-        } = self;
         for _ in 0..BURST {
+            let devices = &mut self.devices;
             let Some(esp) = &devices.esp else { break };
-            let Some(packet) = esp.receive(buffer)? else {
+            let mut failed = None;
+            let mut space = self.buffer.chunks_mut(udp::LONGEST);
+            // One system call each, but the packets are decrypted together.
+            let packets = std::iter::from_fn(|| {
+                let buffer = space.next()?;
+                match esp.receive(buffer) {
+                    Ok(packet) => {
+                        packet.map(|p| Datagram::esp([p.destination, p.source], buffer, p.payload))
+                    }
+                    Err(e) => {
+                        failed = Some(e);
+                        None
+                    }
+                }
+            });
+            let mut read: [_; ESP_READ] = std::array::from_fn(|_| Datagram::default());
+            let mut count = 0;
+            for (place, packet) in read.iter_mut().zip(packets) {
+                *place = packet;
+                count += 1;
+            }
+            if let Some(e) = failed {
+                return Err(e);
+            }
+            let read = read.into_iter().take(count);
+            if !pass(&mut self.core, devices, &mut self.outbox, read) {
                 break;
-            };
-            let (from, to, payload) = (packet.source, packet.destination, packet.payload);
-            devices.observe_native(from, to, bytes(buffer, &payload));
-            let forward = core.handle_esp(now(), to, from, buffer, payload);
-            devices.forward(forward, buffer);
+            }
         }
         Ok(())
     }
 
     fn receive_inner(&mut self) -> io::Result<()> {
+        let Self {
+            core,
+            devices,
+            buffer,
+            outbox,
+        } = self;
         for _ in 0..BURST {
-            let Some(packet) = self.devices.inner.receive(&mut self.buffer)? else {
+            let mut more = true;
+            while !outbox.is_full() {
+                let Some((packet, offload)) = devices.inner.receive(buffer)? else {
+                    more = false;
+                    break;
+                };
+                core.push_inner(now(), bytes(buffer, &packet), offload, outbox);
+            }
+            core.seal(now(), outbox);
+            devices.send(outbox);
+            if !more {
                 break;
-            };
-            let forward = self.core.handle_inner(now(), &mut self.buffer, packet);
-            self.devices.forward(forward, &self.buffer);
+            }
         }
         Ok(())
     }
 
     fn flush(&mut self) {
+        while let Some(job) = self.core.poll_job() {
+            self.devices.lost += u64::from(!self.workers.give(job));
+        }
         while let Some(transmit) = self.core.poll_transmit() {
             match transmit {
-                Transmit::Udp { path, payload } => self.devices.send_udp(path, &payload),
+                Transmit::Udp { path, payload } => {
+                    self.devices.send_udp(path, &payload, payload.len());
+                }
                 Transmit::Esp {
                     local,
                     remote,
@@ -194,27 +248,27 @@ impl Devices {
         }
     }
 
-    fn forward(&mut self, forward: Forward, buffer: &[u8]) {
-        match forward {
-            Forward::Nothing => {}
-            Forward::Inner(packet) => {
-                let sent = self.inner.send(bytes(buffer, &packet));
-                self.note(sent);
+    /// Sends all that is in the outbox.
+    fn send(&mut self, outbox: &mut Outbox) {
+        for run in outbox.runs() {
+            match run.destination {
+                Destination::Inner => self.lost += self.inner.send(&[run.bytes]),
+                Destination::Udp(path) => self.send_udp(path, run.bytes, run.length),
+                Destination::Esp { local, remote } => self.send_esp(local, remote, run.bytes),
             }
-            Forward::Udp { path, payload } => self.send_udp(path, bytes(buffer, &payload)),
-            Forward::Esp {
-                local,
-                remote,
-                payload,
-            } => self.send_esp(local, remote, bytes(buffer, &payload)),
         }
+        outbox.clear();
     }
 
-    fn send_udp(&mut self, path: Path, payload: &[u8]) {
-        self.observe(path.local, path.remote, payload, false);
+    fn send_udp(&mut self, path: Path, payload: &[u8], length: usize) {
+        if self.tap.is_some() {
+            for datagram in payload.chunks(length.max(1)) {
+                self.observe(path.local, path.remote, datagram, false);
+            }
+        }
         let of_ike = self.ike.local().port() == path.local.port();
         let port = if of_ike { &self.ike } else { &self.natt };
-        let sent = port.send(path, payload);
+        let sent = port.send(path, payload, length);
         self.note(sent);
     }
 
@@ -242,9 +296,51 @@ impl Devices {
         }
     }
 
+    fn observe_datagram(&mut self, datagram: &Datagram<'_>) {
+        if self.tap.is_some()
+            && let Some((path, native)) = datagram.path()
+        {
+            self.observe(path.remote, path.local, datagram.outer(), native);
+        }
+    }
+
     fn observe_native(&mut self, from: IpAddr, to: IpAddr, packet: &[u8]) {
         let [from, to] = [from, to].map(|ip| SocketAddr::new(ip, 0));
         self.observe(from, to, packet, true);
+    }
+}
+
+/// Takes datagrams through the core, as many at once as it takes; false if there were none.
+fn pass<'b, C: Core>(
+    core: &mut C,
+    devices: &mut Devices,
+    outbox: &mut Outbox,
+    mut datagrams: impl Iterator<Item = Datagram<'b>>,
+) -> bool {
+    let mut any = false;
+    loop {
+        let mut batch: [_; BATCH] = std::array::from_fn(|_| Datagram::default());
+        let mut count = 0;
+        for (place, datagram) in batch.iter_mut().zip(datagrams.by_ref()) {
+            devices.observe_datagram(&datagram);
+            *place = datagram;
+            count += 1;
+        }
+        if count == 0 {
+            return any;
+        }
+        any = true;
+        let batch = batch.get_mut(..count).unwrap_or_default();
+        core.push_datagrams(now(), batch, outbox);
+        let mut inner = [&[][..]; BATCH];
+        let mut count = 0;
+        let packets = batch.iter().filter_map(Datagram::inner);
+        for (place, packet) in inner.iter_mut().zip(packets) {
+            *place = packet;
+            count += 1;
+        }
+        devices.lost += devices.inner.send(inner.get(..count).unwrap_or_default());
+        devices.send(outbox);
     }
 }
 

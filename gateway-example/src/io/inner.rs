@@ -1,10 +1,21 @@
 use super::netlink;
-use crate::core::HEADROOM;
-use std::io;
+use crate::core::offload::{MOST, Merged, Offload, coalesce};
+use std::io::{self, IoSlice};
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use tokio::sync::mpsc;
-use tun_rs::{AsyncDevice, DeviceBuilder};
+use tun_rs::{
+    AsyncDevice, DeviceBuilder, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6,
+    VIRTIO_NET_HDR_LEN, VirtioNetHdr,
+};
+
+/// The checksum has yet to be computed (linux/virtio_net.h).
+const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
+/// One packet.
+const VIRTIO_NET_HDR_GSO_NONE: u8 = 0;
+
+/// Room for the longest packet, with what the kernel says of it.
+pub(super) const READ: usize = VIRTIO_NET_HDR_LEN + 65_535;
 
 /// Packets that wait in a channel at most, as in a device's queue.
 const CHANNEL: usize = 512;
@@ -59,6 +70,9 @@ impl Inner {
         let device = DeviceBuilder::new()
             .name(setup.name)
             .inherit_enable_state()
+            .with(|builder| {
+                builder.offload(true);
+            })
             .build_async()
             .map_err(|e| {
                 let text = format!(
@@ -106,18 +120,20 @@ impl Inner {
         }
     }
 
-    /// Reads the next packet into `buffer`, behind [`HEADROOM`]; gives where it lies, or none when
-    /// there was nothing.
+    /// Reads the next packet into `buffer`, which has room for [`READ`] bytes; gives where it lies, or
+    /// none when there was nothing.
     ///
     /// # Errors
     /// What the system gave.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Range<usize>>> {
-        let space = buffer.get_mut(HEADROOM..).unwrap_or_default();
-        let length = match self {
-            Self::Tun(device) => match device.try_recv(space) {
-                Ok(length) => length,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(e) => return Err(e),
+    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<(Range<usize>, Offload)>> {
+        match self {
+            Self::Tun(device) => match device.try_recv(buffer) {
+                Ok(length) => {
+                    let header = VirtioNetHdr::decode(buffer)?;
+                    Ok(Some((VIRTIO_NET_HDR_LEN..length, offload(&header))))
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(e) => Err(e),
             },
             Self::Channel {
                 receiver, waiting, ..
@@ -125,27 +141,33 @@ impl Inner {
                 let Some(packet) = waiting.take().or_else(|| receiver.try_recv().ok()) else {
                     return Ok(None);
                 };
-                let length = packet.len().min(space.len());
-                if let (Some(to), Some(from)) = (space.get_mut(..length), packet.get(..length)) {
+                let length = packet.len().min(buffer.len());
+                if let (Some(to), Some(from)) = (buffer.get_mut(..length), packet.get(..length)) {
                     to.copy_from_slice(from);
                 }
-                length
+                Ok(Some((0..length, Offload::default())))
             }
-        };
-        Ok(Some(HEADROOM..HEADROOM + length))
+        }
     }
 
-    /// Hands one packet to the unencrypted side.
-    ///
-    /// # Errors
-    /// What the system gave; a full queue too.
-    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+    /// Hands packets to the unencrypted side; gives how many of them it did not take.
+    pub fn send(&self, packets: &[&[u8]]) -> u64 {
+        let mut lost = 0;
         match self {
-            Self::Tun(device) => device.try_send(packet).map(drop),
-            Self::Channel { sender, .. } => sender
-                .try_send(packet.to_vec())
-                .map_err(|_| io::ErrorKind::WouldBlock.into()),
+            Self::Tun(device) => coalesce(packets, &mut |merged| {
+                if let Err(e) = write(device, merged) {
+                    lost += u64::try_from(merged.payloads().len()).unwrap_or(0);
+                    tracing::trace!(error = %e, "packet not sent");
+                }
+            }),
+            Self::Channel { sender, .. } => {
+                let refused = packets
+                    .iter()
+                    .filter(|p| sender.try_send(p.to_vec()).is_err());
+                lost = u64::try_from(refused.count()).unwrap_or(0);
+            }
         }
+        lost
     }
 
     /// Adds routes into the device after it was made; nothing for a channel.
@@ -158,4 +180,41 @@ impl Inner {
             Self::Channel { .. } => Ok(()),
         }
     }
+}
+
+/// What the kernel says of a packet that it hands out.
+fn offload(header: &VirtioNetHdr) -> Offload {
+    let needed = header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM != 0;
+    let whole = header.gso_type == VIRTIO_NET_HDR_GSO_NONE;
+    Offload {
+        segment: if whole { 0 } else { header.gso_size },
+        checksum: needed.then_some((header.csum_start, header.csum_offset)),
+    }
+}
+
+fn write(device: &AsyncDevice, merged: &Merged<'_>) -> io::Result<()> {
+    let mut header = VirtioNetHdr::default();
+    if let Some((start, at)) = merged.offload.checksum {
+        header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        header.gso_type = if merged.is_v6() {
+            VIRTIO_NET_HDR_GSO_TCPV6
+        } else {
+            VIRTIO_NET_HDR_GSO_TCPV4
+        };
+        header.gso_size = merged.offload.segment;
+        header.hdr_len = u16::try_from(merged.headers().len()).unwrap_or(0);
+        (header.csum_start, header.csum_offset) = (start, at);
+    }
+    let mut bytes = [0; VIRTIO_NET_HDR_LEN];
+    header.encode(&mut bytes)?;
+    let mut slices = [IoSlice::new(&[]); MOST + 2];
+    let parts = [&bytes[..], merged.headers()].into_iter();
+    let parts = parts.chain(merged.payloads().iter().copied());
+    let mut count = 0;
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = IoSlice::new(part);
+        count += 1;
+    }
+    let slices = slices.get(..count).unwrap_or_default();
+    device.try_send_vectored(slices).map(drop)
 }

@@ -6,12 +6,13 @@ mod inner;
 mod native_esp;
 mod netlink;
 mod udp;
+mod workers;
 
 pub use control::{Control, ask};
 pub use driver::{Devices, Driver, Tap};
 pub use inner::{Inner, TunSetup};
 pub use native_esp::{EspPacket, NativeEsp};
-pub use udp::{Received, UdpPort};
+pub use udp::UdpPort;
 
 use std::time::Instant;
 

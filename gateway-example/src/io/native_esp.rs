@@ -1,4 +1,4 @@
-use crate::core::HEADROOM;
+use super::udp::set_buffers;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,9 +23,7 @@ impl NativeEsp {
         let open = || {
             let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(PROTOCOL_ESP)))?;
             socket.set_nonblocking(true)?;
-            // Refused above net.core.rmem_max only by getting less.
-            socket.set_recv_buffer_size(4 << 20)?;
-            socket.set_send_buffer_size(4 << 20)?;
+            set_buffers((&socket).into());
             if address.is_ipv4() && !address.is_unspecified() {
                 socket.bind(&SockAddr::from(SocketAddr::new(address, 0)))?;
             }
@@ -54,7 +52,7 @@ impl NativeEsp {
         Ok(())
     }
 
-    /// Reads the next packet into `buffer`, behind [`HEADROOM`]; none when there was nothing.
+    /// Reads the next packet into `buffer`; none when there was nothing.
     ///
     /// # Errors
     /// What the system gave.
@@ -62,11 +60,11 @@ impl NativeEsp {
         loop {
             let read = self.socket.try_io(Interest::READABLE, |socket| {
                 let mut socket: &Socket = socket;
-                socket.read(buffer.get_mut(HEADROOM..).unwrap_or_default())
+                socket.read(buffer)
             });
             match read {
                 Ok(length) => {
-                    let packet = ipv4_payload(buffer, HEADROOM..HEADROOM + length);
+                    let packet = ipv4_payload(buffer, 0..length);
                     if packet.is_some() {
                         return Ok(packet);
                     }

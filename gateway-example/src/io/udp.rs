@@ -1,8 +1,7 @@
-use crate::core::{HEADROOM, Path};
+use crate::core::{Datagram, Path};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -14,23 +13,24 @@ pub struct UdpPort {
     local: SocketAddr,
 }
 
-/// The datagrams of one read, which all took the same path.
-#[derive(Debug)]
-pub struct Received {
-    /// Where they came from and to.
-    pub path: Path,
-    length: usize,
-    stride: usize,
-}
+/// Messages of one read at most; each may be of many datagrams.
+const MESSAGES: usize = 16;
 
-impl Received {
-    /// Where each lies in the buffer; the kernel's receive offload may have coalesced them.
-    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (length, stride) = (self.length, self.stride.max(1));
-        (0..length).step_by(stride).map(move |start| {
-            let end = (start + stride).min(length);
-            HEADROOM + start..HEADROOM + end
-        })
+/// The longest message that the kernel's receive offload makes.
+pub(super) const LONGEST: usize = 65_535;
+
+/// Room for what is read at once.
+pub(super) const READ: usize = MESSAGES * LONGEST;
+
+/// Room for a burst that comes while the other side is served, even above `net.core.rmem_max`.
+pub(super) fn set_buffers(socket: socket2::SockRef<'_>) {
+    use rustix::net::sockopt;
+    let bytes = 4 << 20;
+    if sockopt::set_socket_recv_buffer_size_force(&*socket, bytes).is_err() {
+        let _ = socket.set_recv_buffer_size(bytes);
+    }
+    if sockopt::set_socket_send_buffer_size_force(&*socket, bytes).is_err() {
+        let _ = socket.set_send_buffer_size(bytes);
     }
 }
 
@@ -55,13 +55,7 @@ impl UdpPort {
         let socket = std::net::UdpSocket::bind(address).map_err(explain)?;
         socket.set_nonblocking(true)?;
         let state = UdpSocketState::new((&socket).into())?;
-        for bytes in [4 << 20, 1 << 20] {
-            let send = state.set_send_buffer_size((&socket).into(), bytes);
-            let receive = state.set_recv_buffer_size((&socket).into(), bytes);
-            if send.is_ok() && receive.is_ok() {
-                break;
-            }
-        }
+        set_buffers((&socket).into());
         let local = socket.local_addr()?;
         Ok(Self {
             socket: UdpSocket::from_std(socket)?,
@@ -84,60 +78,68 @@ impl UdpPort {
         self.socket.readable().await
     }
 
-    /// Reads into `buffer`, behind [`HEADROOM`]; none when there was nothing.
+    /// Reads what is there into `buffer`, which has room for [`READ`] bytes; gives none when there was
+    /// nothing.
     ///
     /// # Errors
     /// What the system gave.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let space = buffer.get_mut(HEADROOM..).unwrap_or_default();
-        loop {
-            match self.read(space) {
-                Ok(received) => return Ok(Some(received)),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+    pub fn receive<'b>(
+        &self,
+        buffer: &'b mut [u8],
+    ) -> io::Result<impl Iterator<Item = Datagram<'b>> + use<'b>> {
+        let mut metas = [RecvMeta::default(); MESSAGES];
+        let count = loop {
+            match self.read(buffer, &mut metas) {
+                Ok(count) => break count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break 0,
                 // What an ICMP error left behind; the next read is fine.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) => return Err(e),
             }
-        }
+        };
+        let own = self.local;
+        let messages = buffer.chunks_mut(LONGEST).zip(metas).take(count);
+        Ok(messages.flat_map(move |(message, meta)| {
+            let ip = meta.dst_ip.unwrap_or(own.ip());
+            let path = Path {
+                local: SocketAddr::new(ip, own.port()),
+                remote: meta.addr,
+            };
+            let message = message.get_mut(..meta.len).unwrap_or_default();
+            let datagrams = message.chunks_mut(meta.stride.max(1));
+            datagrams.map(move |datagram| Datagram::udp(path, datagram))
+        }))
     }
 
-    fn read(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let mut meta = [RecvMeta::default()];
+    fn read(&self, buffer: &mut [u8], metas: &mut [RecvMeta; MESSAGES]) -> io::Result<usize> {
         self.socket.try_io(Interest::READABLE, || {
-            let mut slices = [IoSliceMut::new(buffer)];
-            self.state
-                .recv((&self.socket).into(), &mut slices, &mut meta)
-        })?;
-        let [meta] = meta;
-        let ip = meta.dst_ip.unwrap_or(self.local.ip());
-        let local = SocketAddr::new(ip, self.local.port());
-        Ok(Received {
-            path: Path {
-                local,
-                remote: meta.addr,
-            },
-            length: meta.len,
-            stride: meta.stride,
+            let mut chunks = buffer.chunks_mut(LONGEST);
+            let mut slices: [_; MESSAGES] =
+                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            self.state.recv((&self.socket).into(), &mut slices, metas)
         })
     }
 
-    /// Sends one datagram from the address that the peer knows.
+    /// Sends the datagrams in `payload`, of `length` bytes each but the last, which may be shorter,
+    /// from the address that the peer knows.
     ///
     /// # Errors
     /// What the system gave; a full socket buffer too.
-    pub fn send(&self, path: Path, payload: &[u8]) -> io::Result<()> {
+    pub fn send(&self, path: Path, payload: &[u8], length: usize) -> io::Result<()> {
         let source = Some(path.local.ip()).filter(|ip: &IpAddr| !ip.is_unspecified());
-        self.socket.try_io(Interest::WRITABLE, || {
-            self.state.try_send(
-                (&self.socket).into(),
-                &Transmit {
-                    destination: path.remote,
-                    ecn: None,
-                    contents: payload,
-                    segment_size: None,
-                    src_ip: source,
-                },
-            )
-        })
+        let at_once = length.max(1) * self.state.max_gso_segments();
+        for contents in payload.chunks(at_once) {
+            let transmit = Transmit {
+                destination: path.remote,
+                ecn: None,
+                contents,
+                segment_size: (contents.len() > length).then_some(length),
+                src_ip: source,
+            };
+            self.socket.try_io(Interest::WRITABLE, || {
+                self.state.try_send((&self.socket).into(), &transmit)
+            })?;
+        }
+        Ok(())
     }
 }

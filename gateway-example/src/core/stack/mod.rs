@@ -1,8 +1,11 @@
+mod batch;
 mod calls;
 mod packets;
 mod peers;
 #[cfg(test)]
 mod teardown;
+
+pub use batch::{BATCH, Datagram};
 
 use crate::core::event::Event;
 use crate::core::peer::{Child, Peer, PeerId};
@@ -44,6 +47,8 @@ pub struct Stack {
     deadlines: BTreeSet<(Instant, Deadline)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    /// What is too heavy to be done between packets, if the configuration asks for that.
+    jobs: VecDeque<isakmp::Job>,
     serial: u64,
     key_log: bool,
     drops: BTreeMap<&'static str, u64>,
@@ -134,6 +139,7 @@ impl Stack {
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            jobs: VecDeque::new(),
             serial: 0,
             key_log,
             drops: BTreeMap::new(),
@@ -274,6 +280,18 @@ impl Stack {
     #[must_use]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
+    }
+
+    /// The next computation to have done elsewhere; [`finish`](Self::finish) takes its result.
+    #[must_use]
+    pub fn poll_job(&mut self) -> Option<isakmp::Job> {
+        self.jobs.pop_front()
+    }
+
+    /// Takes the result of a [`Job`](isakmp::Job).
+    pub fn finish(&mut self, now: Instant, result: isakmp::JobResult) {
+        self.isakmp.finish(now, result);
+        self.drain(now);
     }
 
     /// What happened next.

@@ -2,7 +2,7 @@
 
 use super::{L2TP_PORT, PROTOCOL_UDP, Packet, Stack};
 use crate::core::peer::L2tpPath;
-use crate::core::{Forward, Path};
+use crate::core::{Destination, Forward, Path};
 use l2tp::{PathId, SessionId};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -20,12 +20,7 @@ impl Stack {
         buf: &mut [u8],
         datagram: Range<usize>,
     ) -> Option<Packet> {
-        let kind = if natt_port {
-            natt::PortKind::Natt
-        } else {
-            natt::PortKind::Ike
-        };
-        match natt::classify(kind, buf, datagram.clone()) {
+        match natt::classify(port_kind(natt_port), buf, datagram.clone()) {
             Ok(natt::Datagram::Keepalive) => None,
             Ok(natt::Datagram::Ike(_)) => {
                 let result = self
@@ -67,7 +62,19 @@ impl Stack {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Option<Packet> {
-        let opened = match self.sadb.open(now, buf, packet) {
+        let found = self.sadb.open(now, buf, packet);
+        self.handle_found(now, path, buf, found)
+    }
+
+    /// Takes what was in an ESP packet; gives the IP packet it carried, if any.
+    pub(super) fn handle_found(
+        &mut self,
+        now: Instant,
+        path: Path,
+        buf: &mut [u8],
+        found: Result<esp::Found, esp::OpenError>,
+    ) -> Option<Packet> {
+        let opened = match found {
             Ok(opened) => opened,
             Err(e) => {
                 self.count(e.reason());
@@ -137,22 +144,8 @@ impl Stack {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Forward {
-        let protocol = match buf.get(packet.start).map(|b| b >> 4) {
-            Some(6) => ppp::NetworkProtocol::Ipv6,
-            _ => ppp::NetworkProtocol::Ipv4,
-        };
-        let Some(call) = self.calls.get_mut(&session) else {
-            self.count("no_session");
-            return Forward::Nothing;
-        };
-        let frame = match call.link.encapsulate(buf, packet, protocol) {
-            Ok(frame) => frame,
-            Err(e) => {
-                self.count(e.reason());
-                return Forward::Nothing;
-            }
-        };
-        self.send_frame(now, session, buf, frame)
+        let wrapped = self.wrap(session, buf, packet);
+        self.sealed(now, wrapped, buf)
     }
 
     pub(super) fn send_frame(
@@ -162,61 +155,120 @@ impl Stack {
         buf: &mut [u8],
         frame: Range<usize>,
     ) -> Forward {
-        let Some(path) = self.l2tp.session_path(session) else {
-            self.count("no_session");
-            return Forward::Nothing;
-        };
-        match self.l2tp.encapsulate(session, buf, frame) {
-            Ok(message) => self.send_l2tp(now, path, buf, message),
-            Err(e) => {
-                self.count(e.reason());
-                Forward::Nothing
-            }
-        }
+        let wrapped = self.wrap_frame(session, buf, frame);
+        self.sealed(now, wrapped, buf)
     }
 
     pub(super) fn send_l2tp(
         &mut self,
         now: Instant,
-        l2tp_path: PathId,
+        path: PathId,
         buf: &mut [u8],
         message: Range<usize>,
     ) -> Forward {
-        let Some(peer) = self
-            .peer_of_path
-            .get(&l2tp_path)
-            .and_then(|p| self.peers.get(p))
-        else {
-            self.count("no_peer");
-            return Forward::Nothing;
+        let wrapped = self.wrap_l2tp(path, buf, message);
+        self.sealed(now, wrapped, buf)
+    }
+
+    /// PPP, L2TP and UDP around an IP packet.
+    pub(super) fn wrap(
+        &mut self,
+        session: SessionId,
+        buf: &mut [u8],
+        packet: Range<usize>,
+    ) -> Result<Wrapped, &'static str> {
+        let protocol = match buf.get(packet.start).map(|b| b >> 4) {
+            Some(6) => ppp::NetworkProtocol::Ipv6,
+            _ => ppp::NetworkProtocol::Ipv4,
         };
+        let call = self.calls.get_mut(&session).ok_or("no_session")?;
+        let frame = call.link.encapsulate(buf, packet, protocol);
+        self.wrap_frame(session, buf, frame.map_err(|e| e.reason())?)
+    }
+
+    fn wrap_frame(
+        &mut self,
+        session: SessionId,
+        buf: &mut [u8],
+        frame: Range<usize>,
+    ) -> Result<Wrapped, &'static str> {
+        let path = self.l2tp.session_path(session).ok_or("no_session")?;
+        let message = self.l2tp.encapsulate(session, buf, frame);
+        self.wrap_l2tp(path, buf, message.map_err(|e| e.reason())?)
+    }
+
+    fn wrap_l2tp(
+        &mut self,
+        l2tp_path: PathId,
+        buf: &mut [u8],
+        message: Range<usize>,
+    ) -> Result<Wrapped, &'static str> {
+        let peer = self.peer_of_path.get(&l2tp_path);
+        let peer = peer.and_then(|p| self.peers.get(p)).ok_or("no_peer")?;
         let ports = peer.l2tp.iter().find(|p| p.id == l2tp_path);
         let child = peer.children.last().and_then(|c| self.children.get(c));
         let (Some(ports), Some(child)) = (ports, child) else {
-            self.count("no_sa");
-            return Forward::Nothing;
+            return Err("no_sa");
         };
         let path = peer.path;
-        let Some(datagram) = prepend_udp(buf, message, ports, path) else {
-            self.count("too_long");
-            return Forward::Nothing;
-        };
-        let encapsulated = child.encapsulated;
-        match self
-            .sadb
-            .seal(now, child.outbound, buf, datagram, PROTOCOL_UDP)
-        {
-            Ok(payload) if encapsulated => Forward::Udp { path, payload },
-            Ok(payload) => Forward::Esp {
+        let datagram = prepend_udp(buf, message, ports, path).ok_or("too_long")?;
+        let destination = if child.encapsulated {
+            Destination::Udp(path)
+        } else {
+            Destination::Esp {
                 local: path.local.ip(),
                 remote: path.remote.ip(),
+            }
+        };
+        Ok(Wrapped {
+            destination,
+            outbound: child.outbound,
+            datagram,
+        })
+    }
+
+    /// Seals what was wrapped, at once.
+    fn sealed(
+        &mut self,
+        now: Instant,
+        wrapped: Result<Wrapped, &'static str>,
+        buf: &mut [u8],
+    ) -> Forward {
+        let sealed = wrapped.and_then(|wrapped| {
+            let Wrapped {
+                outbound, datagram, ..
+            } = wrapped;
+            let payload = self.sadb.seal(now, outbound, buf, datagram, PROTOCOL_UDP);
+            Ok((wrapped.destination, payload.map_err(|e| e.reason())?))
+        });
+        match sealed {
+            Ok((Destination::Udp(path), payload)) => Forward::Udp { path, payload },
+            Ok((Destination::Esp { local, remote }, payload)) => Forward::Esp {
+                local,
+                remote,
                 payload,
             },
-            Err(e) => {
-                self.count(e.reason());
+            Ok((Destination::Inner, _)) => Forward::Nothing,
+            Err(reason) => {
+                self.count(reason);
                 Forward::Nothing
             }
         }
+    }
+}
+
+/// An IP packet with everything around it but ESP.
+pub(super) struct Wrapped {
+    pub(super) destination: Destination,
+    pub(super) outbound: esp::OutboundId,
+    pub(super) datagram: Range<usize>,
+}
+
+pub(super) fn port_kind(natt_port: bool) -> natt::PortKind {
+    if natt_port {
+        natt::PortKind::Natt
+    } else {
+        natt::PortKind::Ike
     }
 }
 
@@ -259,7 +311,7 @@ fn prepend_udp(
     *header = [s0, s1, d0, d1, l0, l1, 0, 0];
     if let (local @ IpAddr::V6(_), remote @ IpAddr::V6(_)) = (path.local.ip(), path.remote.ip()) {
         let segment = buf.get(datagram.clone())?;
-        let sum = crate::capture::pseudo_header_sum(local, remote, PROTOCOL_UDP, segment);
+        let sum = crate::checksum::transport(local, remote, PROTOCOL_UDP, segment);
         let sum = if sum == 0 { 0xffff } else { sum };
         let header = buf
             .get_mut(datagram.clone())?

@@ -1,6 +1,6 @@
 //! Peers and their SAs: what ISAKMP and ESP say, and when a peer is over.
 
-use super::{Deadline, GRACE, L2TP_PATHS, Stack};
+use super::{Deadline, GRACE, L2TP_PATHS, QUEUE, Stack};
 use crate::core::event::{EspKeys, Event, KeyEvent};
 use crate::core::peer::{Child, L2tpPath, Peer, PeerId};
 use crate::core::{Path, convert};
@@ -63,6 +63,13 @@ impl Stack {
                     offer,
                     hint,
                 });
+            }
+            isakmp::Event::Job(job) => {
+                if self.jobs.len() < QUEUE {
+                    self.jobs.push_back(*job);
+                } else {
+                    self.count("job_queue_full");
+                }
             }
             isakmp::Event::KeyLog(line) => self.event(Event::Key(KeyEvent::Isakmp(line))),
             _ => {}
