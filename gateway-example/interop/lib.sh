@@ -78,7 +78,7 @@ topology_up() {
 table ip nat {
     chain post {
         type nat hook postrouting priority 100;
-        oifname wan masquerade
+        oifname wan ip saddr 192.168.0.0/16 masquerade
     }
 }
 X
@@ -122,7 +122,7 @@ auth = ${AUTH:-[\"mschapv2\", \"chap\"]}
 ipv6 = ${IPV6:-false}
 
 [pool]
-range = "192.168.200.10-192.168.200.99"
+range = "${POOL:-192.168.200.10-192.168.200.99}"
 
 [lan]
 networks = ["192.168.8.0/24"]
@@ -138,6 +138,8 @@ address = "192.168.200.50"
 [[user]]
 name = "dialin2"
 password = "friend2"
+
+${USERS:-}
 X
     if [ -z "${NO_CAPTURE:-}" ]; then
         exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn it_is_the_sum_of_words_at_every_length() {
         let bytes: Vec<u8> = (0..1501_u32)
-            .map(|i| (i * 7919 >> 3) as u8 | 0x81)
+            .map(|i| ((i * 7919) >> 3) as u8 | 0x81)
             .collect();
         for length in 0..bytes.len() {
             let bytes = &bytes[..length];

@@ -180,7 +180,12 @@ proptest! {
                 0 => copy = (Destination::Udp(stranger), vec![0xff]),
                 1 => copy = (Destination::Udp(stranger), vec![0; *size]),
                 2 => copy = (Destination::Udp(stranger), vec![7; *size]),
-                3 => copy.1[size % 20] ^= 1,
+                3 => {
+                    let at = size % copy.1.len().max(1);
+                    if let Some(byte) = copy.1.get_mut(at) {
+                        *byte ^= 1;
+                    }
+                }
                 4 => {}
                 _ => continue,
             }
@@ -233,7 +238,8 @@ proptest! {
             let from = index * size;
             let mut plain = tcp(ends().0, ends().1, sequence.wrapping_add(from as u32),
                 size.min(payload - from));
-            plain[52..].copy_from_slice(&long[52 + from..][..plain.len() - 52]);
+            let own = 52 + from..from + plain.len();
+            plain[52..].copy_from_slice(&long[own]);
             plain[4..6].copy_from_slice(&(9 + index as u16).to_be_bytes());
             plain[10..12].fill(0);
             let header = !sum(&plain[..20]);

@@ -44,7 +44,7 @@ fn back(
     }
     let mut came = 0;
     coalesce(&packets[..count], &mut |merged| {
-        came += merged.payloads().len()
+        came += merged.payloads().len();
     });
     came
 }

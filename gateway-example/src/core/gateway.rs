@@ -235,7 +235,7 @@ impl Gateway {
         }
     }
 
-    fn from_lan(&self) -> Ingress {
+    fn lan_ingress(&self) -> Ingress {
         Ingress {
             interface: self.lan,
             ipsec: false,
@@ -406,7 +406,7 @@ impl Core for Gateway {
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
-        let way = self.route(now, self.from_lan(), buf, packet);
+        let way = self.route(now, self.lan_ingress(), buf, packet);
         self.send(now, way, buf)
     }
 
@@ -451,7 +451,7 @@ impl Core for Gateway {
             let Some(range) = self.stack.place(&segments, index, outbox) else {
                 return;
             };
-            match self.route(now, self.from_lan(), outbox.space(), range) {
+            match self.route(now, self.lan_ingress(), outbox.space(), range) {
                 Way::Nowhere => {}
                 Way::Inner(packet) => self.stack.push_inner(outbox, packet),
                 Way::Call(session, packet) => self.stack.push(session, outbox, packet),

@@ -187,6 +187,7 @@ impl<C: Core> Driver<C> {
             devices,
             buffer,
             outbox,
+            ..
         } = self;
         for _ in 0..BURST {
             let mut more = true;

@@ -151,6 +151,7 @@ impl Inner {
     }
 
     /// Hands packets to the unencrypted side; gives how many of them it did not take.
+    #[must_use]
     pub fn send(&self, packets: &[&[u8]]) -> u64 {
         let mut lost = 0;
         match self {

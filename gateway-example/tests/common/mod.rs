@@ -1,5 +1,5 @@
 //! What the tests of whole connections share.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use gateway_example::config::{Config, Secret};
 use gateway_example::core::{
