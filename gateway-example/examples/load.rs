@@ -185,8 +185,7 @@ impl Load {
         buf.extend(&echo);
         let range = HEADROOM..buf.len();
         buf.resize(buf.len() + TAILROOM, 0);
-        if let Forward::Udp { path, payload } =
-            warrior.client.handle_inner(now(), &mut buf, range)
+        if let Forward::Udp { path, payload } = warrior.client.handle_inner(now(), &mut buf, range)
         {
             self.tally.pings += 1;
             self.send(index, path, buf.get(payload).unwrap_or_default());
