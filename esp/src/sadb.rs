@@ -241,11 +241,12 @@ impl Sadb {
                 let spi = *spi;
                 let run = std::iter::from_fn(|| rest.next_if(|(_, (of, _))| *of == spi));
                 let good = run.filter(|(_, (_, admitted))| admitted.is_ok());
-                let good = good.map(|(job, _)| (&mut *job.buf, &job.packet));
-                match self.inbound.get(&spi) {
-                    Some(entry) => entry.sa.decrypt(good),
-                    None => good.for_each(drop),
+                let mut good = good.map(|(job, _)| (&mut *job.buf, &job.packet));
+                if let Some(entry) = self.inbound.get(&spi) {
+                    entry.sa.decrypt(good.by_ref());
                 }
+                // What there was nothing to do for.
+                good.for_each(drop);
             }
             for (job, (spi, admitted)) in jobs.iter_mut().zip(admitted) {
                 job.result = match self.inbound.get_mut(&spi) {
