@@ -110,6 +110,7 @@ listen = "0.0.0.0"
 policy = "${1:-compat}"
 control_socket = "$W/control.sock"
 key_log_dir = "$W/keys"
+${GATEWAY_OPTIONS:-}
 
 [[psk]]
 peer = "any"

@@ -14,6 +14,9 @@ struct Cli {
     /// More detail: `debug`, `trace`, or by module as in `l2tp=trace`.
     #[arg(long, global = true, default_value = "info", env = "GATEWAY_LOG")]
     log: String,
+    /// How lines of the log look.
+    #[arg(long, global = true, value_enum, default_value_t, env = "GATEWAY_LOG_FORMAT")]
+    log_format: commands::LogFormat,
 }
 
 #[derive(Subcommand)]
@@ -28,15 +31,15 @@ enum Command {
     Init(commands::config::InitArgs),
     /// Print a script of an AlliedWare router as a configuration file.
     Convert(commands::config::ConvertArgs),
-    /// Ask the running gateway what it has.
-    Status(commands::status::Args),
     /// Connect to an L2TP/IPsec server. Needs root or CAP_NET_ADMIN.
     Connect(commands::connect::Args),
+    #[command(flatten)]
+    Ask(commands::ask::Ask),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(e) = commands::start_log(&cli.log) {
+    if let Err(e) = commands::start_log(&cli.log, cli.log_format) {
         return commands::fail(&format!("--log {}: {e}", cli.log));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -53,8 +56,8 @@ fn main() -> ExitCode {
             Command::Check(args) => commands::config::check(&args),
             Command::Init(args) => commands::config::init(&args),
             Command::Convert(args) => commands::config::convert(&args),
-            Command::Status(args) => commands::status::status(args).await,
             Command::Connect(args) => commands::connect::connect(args).await,
+            Command::Ask(what) => commands::ask::run(what).await,
         }
     });
     match result {

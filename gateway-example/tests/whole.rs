@@ -9,8 +9,11 @@ mod common;
 
 use common::{PSK, SERVER, entropy, office};
 use gateway_example::config::Secret;
+use gateway_example::control::{Code, Refusal, Request};
 use gateway_example::core::{
-    Client, ClientConfig, ClientEvent, Core, Forward, Gateway, HEADROOM, Path, Transmit,
+    Client, ClientConfig, ClientEvent, Core, Counters, Explanation, Flows, Forward, Gateway,
+    GatewayEvent, HEADROOM, Kicked, Nat as Natted, Path, Sas, SessionDetail, SessionStatus,
+    Sessions, Stage, Transmit, Users,
 };
 use simnet::{Datagram, Host, HostId, Link, Nat, World};
 use std::collections::VecDeque;
@@ -35,6 +38,8 @@ struct Peer {
     address: Option<Ipv4Addr>,
     gone: Option<String>,
     native: usize,
+    /// Lines of the gateway's log, with whom they concern.
+    log: Vec<(Option<u64>, String)>,
 }
 
 impl Peer {
@@ -46,6 +51,7 @@ impl Peer {
             address: None,
             gone: None,
             native: 0,
+            log: Vec::new(),
         }
     }
 
@@ -126,7 +132,13 @@ impl Peer {
             }
         }
         match &mut self.node {
-            Node::Gateway(gateway) => while gateway.poll_event().is_some() {},
+            Node::Gateway(gateway) => {
+                while let Some(event) = gateway.poll_event() {
+                    if let GatewayEvent::Step { peer, text, .. } = event {
+                        self.log.push((peer.map(|peer| peer.number()), text));
+                    }
+                }
+            }
             Node::Client(client) => {
                 while let Some(event) = client.poll_event() {
                     match event {
@@ -248,6 +260,22 @@ impl Office {
             std::mem::take(&mut self.world.host(warrior).inner),
             [answer]
         );
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(&mut self, request: &Request) -> Result<T, Refusal> {
+        let now = self.world.now;
+        let gateway = self.world.host(self.gateway);
+        let answer = gateway.gateway().answer(now, request).unwrap();
+        gateway.drain();
+        answer.read()
+    }
+
+    fn explain(&mut self, who: &str) -> Explanation {
+        self.ask(&Request::Explain { who: who.into() }).unwrap()
+    }
+
+    fn sessions(&mut self) -> Vec<SessionStatus> {
+        self.ask::<Sessions>(&Request::Sessions).unwrap().sessions
     }
 
     fn assert_empty(&mut self) {
@@ -474,4 +502,107 @@ fn a_day_with_rekeys_loses_no_packet() {
     let now = office.world.now;
     let status = office.world.host(office.gateway).gateway().status(now);
     assert_eq!((status.peers, status.l2tp_sessions), (1, 1));
+}
+
+#[test]
+fn one_line_joins_all_there_is_of_a_client() {
+    let mut office = Office::new(Link::PERFECT, 13);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    office.ping(ann);
+    let lines = office.sessions();
+    let line = &lines[0];
+    assert_eq!((lines.len(), line.state), (1, Stage::Connected));
+    assert!(line.peer.starts_with("198.51.100.2:"), "{line:?}");
+    assert_eq!(line.nat, Natted::Client);
+    assert!(line.ike_suite.contains("AES_CBC"), "{line:?}");
+    assert!(line.esp_suite.contains("AES_CBC"), "{line:?}");
+    assert_eq!(line.user.as_deref(), Some("ann"));
+    assert_eq!(line.address.as_deref(), Some("192.168.8.50"));
+    assert!(line.bytes_in >= 28 && line.bytes_out >= 28, "{line:?}");
+    assert_eq!(line.last_error, None);
+    let id = line.id;
+    let detail: SessionDetail = office.ask(&Request::Session { id }).unwrap();
+    assert_eq!(&detail.session, line);
+    let sas: Sas = office.ask(&Request::Sas).unwrap();
+    assert_eq!((sas.isakmp.len(), sas.esp.len()), (1, 1));
+    assert!(sas.esp[0].udp_encapsulation && sas.esp[0].spi_in.len() == 8);
+    assert_eq!(detail.sas, sas);
+    let user = Some("ann".to_owned());
+    let flows: Flows = office.ask(&Request::Flows { user: user.clone() }).unwrap();
+    assert_eq!((flows.total, flows.flows[0].protocol.as_str()), (1, "udp"));
+    assert_eq!(flows.flows[0].user, user);
+    let other = Some("bob".to_owned());
+    assert_eq!(office.ask::<Flows>(&Request::Flows { user: other }).unwrap().total, 0);
+    let users: Users = office.ask(&Request::Users).unwrap();
+    let [first, second] = &users.users[..] else {
+        panic!("{users:?}");
+    };
+    assert_eq!((first.name.as_str(), &first.connections[..]), ("ann", &[id][..]));
+    assert_eq!((second.name.as_str(), &second.connections[..]), ("bob", &[][..]));
+    let none = office.ask::<SessionDetail>(&Request::Session { id: id + 1 });
+    assert_eq!(none.unwrap_err().code, Code::NoSuch);
+}
+
+#[test]
+fn a_wrong_key_and_a_wrong_password_are_explained() {
+    let mut office = Office::new(Link::PERFECT, 14);
+    let nat = office.nat();
+    office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |config| {
+        config.psk = Secret::new("not-the-key".into());
+    });
+    office.world.run_for(Duration::from_secs(120));
+    let told = office.explain("198.51.100.2");
+    let attempt = &told.attempts[0];
+    assert_eq!((attempt.stage, attempt.reason.as_str()), (Stage::MainMode, "authentication_failed"));
+    assert_eq!(attempt.windows_error, Some(789));
+    assert!(attempt.advice.as_ref().unwrap().contains("pre-shared key"));
+
+    office.warrior([192, 168, 77, 3], Some(nat), ("ann", "guess"), |_| {});
+    office.world.run_for(Duration::from_secs(60));
+    for who in ["ann", "198.51.100.2"] {
+        let told = office.explain(who);
+        let attempt = &told.attempts[0];
+        assert_eq!((attempt.stage, attempt.reason.as_str()), (Stage::Authentication, "bad_password"));
+        assert_eq!((attempt.windows_error, attempt.times), (Some(691), 1));
+        assert_eq!(attempt.user.as_deref(), Some("ann"));
+    }
+    let gateway = office.world.host(office.gateway);
+    let line = "auth failed user=\"ann\" peer=198.51.100.2 method=mschapv2 reason=bad_password";
+    assert!(gateway.log.iter().any(|(_, text)| text == line), "{:#?}", gateway.log);
+    let counters: Counters = office.ask(&Request::Counters).unwrap();
+    let counted = |layer: &str, reason: &str| {
+        let mut all = counters.counters.iter();
+        all.find(|c| c.layer == layer && c.reason == reason).map(|c| c.count)
+    };
+    assert_eq!(counted("authentication", "bad_password"), Some(1));
+    assert_eq!(counted("main_mode", "authentication_failed"), Some(1));
+    let users: Users = office.ask(&Request::Users).unwrap();
+    assert_eq!(users.users[0].last_error.as_ref().unwrap().reason, "bad_password");
+    let unknown = office.explain("203.0.113.250");
+    assert!(unknown.attempts.is_empty() && unknown.connected.is_empty());
+}
+
+#[test]
+fn one_id_from_main_mode_to_the_end_and_a_kick_ends_it() {
+    let mut office = Office::new(Link::PERFECT, 15);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    let id = office.sessions()[0].id;
+    let who = "nobody".to_owned();
+    assert_eq!(office.ask::<Kicked>(&Request::Kick { who }).unwrap_err().code, Code::NoSuch);
+    let who = "ann".to_owned();
+    assert_eq!(office.ask::<Kicked>(&Request::Kick { who }).unwrap().kicked, [id]);
+    office.world.run_for(Duration::from_secs(60));
+    assert!(office.world.host(ann).gone.is_some());
+    office.assert_empty();
+    let log = &office.world.host(office.gateway).log;
+    assert!(log.len() >= 8, "{log:#?}");
+    assert!(log.iter().all(|(conn, _)| *conn == Some(id)), "{log:#?}");
+    let told = office.explain("ann");
+    assert!(told.connected.is_empty() && told.attempts[0].connected, "{told:#?}");
+    assert_eq!(told.attempts[0].reason, "administrative");
+    assert_eq!(office.sessions(), []);
 }

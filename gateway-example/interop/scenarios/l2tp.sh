@@ -4,7 +4,7 @@ scenario wrong-password "wrong password is refused" first-light
 scenario_wrong_password() {
     gateway_up && client PPP_PASSWORD=enemy
     expect ppp=failed
-    expect_log 'authentication failed user="dialin2" method=mschapv2 reason=bad_password'
+    expect_log 'auth failed user="dialin2" peer=198.51.100.2 method=mschapv2 reason=bad_password'
     expect_nothing_left
 }
 

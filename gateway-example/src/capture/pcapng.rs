@@ -13,6 +13,7 @@ const OPTION_IF_NAME: u16 = 2;
 pub struct PcapNg<W> {
     out: W,
     interfaces: u32,
+    written: u64,
 }
 
 impl<W: Write> PcapNg<W> {
@@ -21,7 +22,11 @@ impl<W: Write> PcapNg<W> {
     /// # Errors
     /// What writing to `out` gave.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut this = Self { out, interfaces: 0 };
+        let mut this = Self {
+            out,
+            interfaces: 0,
+            written: 0,
+        };
         let mut body = Vec::new();
         body.extend(0x1a2b_3c4d_u32.to_le_bytes());
         body.extend([1, 0, 0, 0]);
@@ -72,6 +77,18 @@ impl<W: Write> PcapNg<W> {
         self.block(ENHANCED_PACKET, &body)
     }
 
+    /// Bytes that a packet of so many bytes takes, without a comment.
+    #[must_use]
+    pub fn packet_size(length: usize) -> u64 {
+        u64::try_from(length.next_multiple_of(4) + 32).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Writes out what is buffered.
     ///
     /// # Errors
@@ -86,7 +103,9 @@ impl<W: Write> PcapNg<W> {
         self.out.write_all(&kind.to_le_bytes())?;
         self.out.write_all(&length.to_le_bytes())?;
         self.out.write_all(body)?;
-        self.out.write_all(&length.to_le_bytes())
+        self.out.write_all(&length.to_le_bytes())?;
+        self.written += u64::from(length);
+        Ok(())
     }
 }
 

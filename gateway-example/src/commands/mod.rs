@@ -1,10 +1,14 @@
 //! What the subcommands do.
 
 pub(crate) mod config;
+pub(crate) mod ask;
 pub(crate) mod connect;
 pub(crate) mod demo;
+mod desk;
 pub(crate) mod run;
-pub(crate) mod status;
+mod system;
+#[cfg(feature = "top")]
+mod top;
 
 use gateway_example::capture::KeyLog;
 use gateway_example::core::{Entropy, KeyEvent};
@@ -15,13 +19,25 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
 
-pub(crate) fn start_log(filter: &str) -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_new(filter)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+/// How lines of the log look.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object of JSON each.
+    Json,
+}
+
+pub(crate) fn start_log(filter: &str, format: LogFormat) -> Result<(), Box<dyn Error>> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+        .with_ansi(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 use super::config::load;
-use super::{Outcome, asked_to_stop, log_key, system_entropy};
+use super::desk::Desk;
+use super::system::ServiceManager;
+use super::{Outcome, asked_to_stop, system_entropy};
 use clap::Args as ClapArgs;
-use gateway_example::capture::KeyLog;
 use gateway_example::config::Config;
-use gateway_example::core::{Gateway, GatewayEvent};
-use gateway_example::io::{Control, Driver, Inner, NativeEsp, TunSetup, UdpPort, now};
+use gateway_example::core::Gateway;
+use gateway_example::io::{Control, Driver, Inner, MetricsServer, NativeEsp, TunSetup, UdpPort};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,64 +35,39 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .then(|| NativeEsp::open(config.gateway.listen))
         .transpose()?;
     let inner = open_tun(&config).await?;
-    let control = Control::bind(&config.gateway.control_socket)?;
-    let mut key_log = match &config.gateway.key_log_dir {
-        Some(folder) => {
-            tracing::warn!(folder = %folder.display(), "session keys are being written");
-            Some(KeyLog::open(folder)?)
-        }
+    let mut control = Control::bind(&config.gateway.control_socket)?;
+    let mut desk = Desk::open(&config)?;
+    let metrics = match config.gateway.metrics_listen {
+        Some(address) => Some(MetricsServer::bind(address, control.asker()).await?),
         None => None,
     };
     tracing::info!(
         ike = %ike.local(),
         natt = %natt.local(),
         native_esp = esp.is_some(),
+        metrics = metrics.as_ref().map(|m| tracing::field::display(m.local())),
         tun = config.tun.name,
         users = config.users.len(),
         "gateway is ready"
     );
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
+    let mut system = ServiceManager::ready();
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             turn = driver.turn() => turn?,
-            asker = control.accept() => {
-                let mut status = driver.core.status(now());
-                status.drops.insert("not_sent".into(), driver.lost());
-                let status = serde_json::to_string(&status)?;
-                tokio::spawn(Control::serve(asker?, status));
-            }
+            asked = control.next() => desk.answer(asked, &mut driver),
+            () = system.due() => system.alive(),
         }
-        log_events(&mut driver.core, &mut key_log);
+        desk.note(&mut driver.core);
     }
+    system.stopping();
     tracing::info!("saying goodbye to clients");
     driver.shutdown().await;
-    log_events(&mut driver.core, &mut key_log);
+    desk.note(&mut driver.core);
     Ok(ExitCode::SUCCESS)
-}
-
-fn log_events(core: &mut Gateway, key_log: &mut Option<KeyLog>) {
-    while let Some(event) = core.poll_event() {
-        match event {
-            GatewayEvent::Step {
-                layer,
-                peer,
-                good,
-                text,
-            } => {
-                let conn = peer.map(tracing::field::display);
-                if good {
-                    tracing::info!(layer, conn, "{text}");
-                } else {
-                    tracing::warn!(layer, conn, "{text}");
-                }
-            }
-            GatewayEvent::Key(key) => log_key(key_log, &key),
-            _ => {}
-        }
-    }
 }
 
 async fn open_tun(config: &Config) -> std::io::Result<Inner> {
@@ -115,9 +91,14 @@ async fn open_tun(config: &Config) -> std::io::Result<Inner> {
 /// Without it the kernel drops what comes out of the TUN device.
 fn enable_forwarding() {
     let path = "/proc/sys/net/ipv4/ip_forward";
-    let on = std::fs::read_to_string(path).is_ok_and(|s| s.trim() == "1");
-    if on {
-        return;
+    match std::fs::read_to_string(path) {
+        Ok(state) if state.trim() == "1" => return,
+        Ok(_) => {}
+        Err(e) => {
+            // Its unit hides it; who hides it has to set it.
+            tracing::debug!(error = %e, "IPv4 forwarding cannot be seen");
+            return;
+        }
     }
     match std::fs::write(path, "1") {
         Ok(()) => tracing::info!("IPv4 forwarding was off and is now on"),

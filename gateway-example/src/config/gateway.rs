@@ -3,7 +3,7 @@
 use super::check::Checker;
 use super::{ConfigError, Policy};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use toml::Spanned;
 
@@ -25,6 +25,8 @@ pub struct Listen {
     pub control_socket: PathBuf,
     /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
     pub key_log_dir: Option<PathBuf>,
+    /// Where Prometheus reads `/metrics` over HTTP; nowhere unless set.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,7 @@ pub(super) struct RawGateway {
     policy: Policy,
     control_socket: PathBuf,
     key_log_dir: Option<PathBuf>,
+    metrics_listen: Option<Spanned<String>>,
 }
 
 impl Default for RawGateway {
@@ -47,14 +50,22 @@ impl Default for RawGateway {
             natt_port: 4500,
             native_esp: true,
             policy: Policy::Compat,
-            control_socket: "/run/roadwarrior.sock".into(),
+            control_socket: super::DEFAULT_CONTROL_SOCKET.into(),
             key_log_dir: None,
+            metrics_listen: None,
         }
     }
 }
 
 impl RawGateway {
     pub(super) fn check(self, check: &Checker<'_>) -> Result<Listen, ConfigError> {
+        let metrics_listen = self.metrics_listen.map(|at| {
+            check.value(
+                &at,
+                "an address with a port",
+                "write both, such as \"127.0.0.1:9476\"",
+            )
+        });
         Ok(Listen {
             listen: check.value(
                 &self.listen,
@@ -67,6 +78,7 @@ impl RawGateway {
             policy: self.policy,
             control_socket: self.control_socket,
             key_log_dir: self.key_log_dir,
+            metrics_listen: metrics_listen.transpose()?,
         })
     }
 }

@@ -48,6 +48,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Where the commands find the running gateway, unless told otherwise.
+pub const DEFAULT_CONTROL_SOCKET: &str = "/run/roadwarrior/control.sock";
+
 /// Everything `gateway run` needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -179,6 +179,7 @@ impl Client {
                 local,
                 remote,
                 dns,
+                ..
             } => {
                 self.session = Some(session);
                 self.events.push_back(ClientEvent::Connected {
@@ -190,14 +191,14 @@ impl Client {
             Event::Refused { reason, .. } if self.peer.is_none() => self.disconnected(reason),
             Event::SessionDown { reason, .. } => {
                 self.session = None;
-                self.disconnected(&reason);
+                self.disconnected(reason);
                 if let Some(peer) = self.peer {
                     self.stack.disconnect(now, peer);
                 }
             }
             Event::TunnelDown { reason, .. } if self.session.is_some() => {
                 self.session = None;
-                self.disconnected(&reason);
+                self.disconnected(reason);
             }
             Event::IsakmpDown { reason, .. } if self.peer.is_none() => self.disconnected(reason),
             Event::PeerDown { .. } => {

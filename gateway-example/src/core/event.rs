@@ -11,6 +11,8 @@ pub enum Event {
     IsakmpUp {
         /// With whom.
         peer: PeerId,
+        /// The SA.
+        sa: isakmp::SaId,
         /// Over which addresses.
         path: Path,
         /// Who is behind a NAT.
@@ -22,6 +24,8 @@ pub enum Event {
     IsakmpDown {
         /// With whom.
         peer: PeerId,
+        /// The SA.
+        sa: isakmp::SaId,
         /// Why.
         reason: &'static str,
     },
@@ -58,6 +62,10 @@ pub enum Event {
     Refused {
         /// With whom.
         path: Path,
+        /// Who, if main mode was complete.
+        peer: Option<PeerId>,
+        /// Whether the peer has shown that it is where it says.
+        proven: bool,
         /// A stable word.
         reason: &'static str,
         /// What the peer offered.
@@ -76,10 +84,14 @@ pub enum Event {
     },
     /// An L2TP control connection has ended.
     TunnelDown {
+        /// With whom.
+        peer: Option<PeerId>,
         /// The tunnel.
         tunnel: l2tp::TunnelId,
-        /// Why.
-        reason: String,
+        /// Why, as a stable word.
+        reason: &'static str,
+        /// What the peer said of it.
+        detail: String,
     },
     /// An L2TP call is up; PPP starts.
     SessionUp {
@@ -90,6 +102,8 @@ pub enum Event {
     },
     /// LCP is open.
     LcpUp {
+        /// With whom.
+        peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
         /// What was negotiated.
@@ -97,6 +111,8 @@ pub enum Event {
     },
     /// Somebody wants in: answer with [`Stack::authenticate`](super::Stack::authenticate).
     Authenticate {
+        /// With whom.
+        peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
         /// Who, and the proof.
@@ -104,6 +120,8 @@ pub enum Event {
     },
     /// PPP authentication has succeeded.
     Authenticated {
+        /// With whom.
+        peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
         /// Who.
@@ -111,6 +129,8 @@ pub enum Event {
     },
     /// IPCP is open: packets flow.
     Ipv4Up {
+        /// With whom.
+        peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
         /// Our address.
@@ -122,10 +142,14 @@ pub enum Event {
     },
     /// A call has ended.
     SessionDown {
+        /// With whom.
+        peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
         /// Why, as a stable word.
-        reason: String,
+        reason: &'static str,
+        /// What the peer said of it.
+        detail: String,
     },
     /// Nothing is left of a peer.
     PeerDown {
@@ -134,6 +158,30 @@ pub enum Event {
     },
     /// A key for Wireshark; only if key logging is on.
     Key(KeyEvent),
+}
+
+impl Event {
+    /// Whom it is about.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::IsakmpUp { peer, .. }
+            | Self::IsakmpDown { peer, .. }
+            | Self::PathChanged { peer, .. }
+            | Self::EspUp { peer, .. }
+            | Self::EspDown { peer, .. }
+            | Self::TunnelUp { peer, .. }
+            | Self::SessionUp { peer, .. }
+            | Self::LcpUp { peer, .. }
+            | Self::Authenticate { peer, .. }
+            | Self::Authenticated { peer, .. }
+            | Self::Ipv4Up { peer, .. }
+            | Self::SessionDown { peer, .. }
+            | Self::PeerDown { peer } => Some(*peer),
+            Self::Refused { peer, .. } | Self::TunnelDown { peer, .. } => *peer,
+            Self::Key(_) => None,
+        }
+    }
 }
 
 /// A key for Wireshark.
@@ -214,6 +262,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             path,
             nat,
             suite,
+            ..
         } => {
             let nat = match (nat.local_behind_nat, nat.remote_behind_nat) {
                 (false, false) => "no NAT",
@@ -227,7 +276,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             );
             ("ike", Some(*peer), true, text)
         }
-        Event::IsakmpDown { peer, reason } => (
+        Event::IsakmpDown { peer, reason, .. } => (
             "ike",
             Some(*peer),
             true,
@@ -266,15 +315,17 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         }
         Event::Refused {
             path,
+            peer,
             reason,
             offer,
             hint,
+            ..
         } => {
             let text = format!(
                 "negotiation refused peer={} reason={reason} offer={offer:?} hint={hint:?}",
                 path.remote
             );
-            ("ike", None, false, text)
+            ("ike", *peer, false, text)
         }
         Event::TunnelUp { peer, host, .. } => (
             "l2tp",
@@ -282,23 +333,48 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             true,
             format!("tunnel up host={host:?}"),
         ),
-        Event::TunnelDown { reason, .. } => {
-            ("l2tp", None, true, format!("tunnel closed reason={reason}"))
-        }
+        Event::TunnelDown {
+            peer,
+            reason,
+            detail,
+            ..
+        } => (
+            "l2tp",
+            *peer,
+            true,
+            format!("tunnel closed reason={reason}{}", said(reason, detail)),
+        ),
         Event::SessionUp { peer, .. } => ("l2tp", Some(*peer), true, "call up".to_owned()),
-        Event::LcpUp { detail, .. } => ("ppp", None, true, format!("LCP open {detail}")),
-        Event::Authenticated { user, .. } => {
-            ("ppp", None, true, format!("authenticated user={user:?}"))
+        Event::LcpUp { peer, detail, .. } => {
+            ("ppp", Some(*peer), true, format!("LCP open {detail}"))
         }
+        Event::Authenticated { peer, user, .. } => (
+            "ppp",
+            Some(*peer),
+            true,
+            format!("authenticated user={user:?}"),
+        ),
         Event::Ipv4Up {
-            local, remote, dns, ..
+            peer,
+            local,
+            remote,
+            dns,
+            ..
         } => {
             let text = format!("IPCP open local={local} remote={remote} dns={dns:?}");
-            ("ppp", None, true, text)
+            ("ppp", Some(*peer), true, text)
         }
-        Event::SessionDown { reason, .. } => {
-            ("ppp", None, true, format!("session closed reason={reason}"))
-        }
+        Event::SessionDown {
+            peer,
+            reason,
+            detail,
+            ..
+        } => (
+            "ppp",
+            Some(*peer),
+            true,
+            format!("session closed reason={reason}{}", said(reason, detail)),
+        ),
         Event::PeerDown { peer } => ("ike", Some(*peer), true, "peer gone".to_owned()),
         Event::Authenticate { .. } | Event::Key(_) => return None,
     };
@@ -308,4 +384,13 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         good,
         text,
     })
+}
+
+/// What the peer said of an end, if it is more than the reason.
+fn said(reason: &str, detail: &str) -> String {
+    if detail.is_empty() || detail == reason {
+        String::new()
+    } else {
+        format!(" detail={detail:?}")
+    }
 }

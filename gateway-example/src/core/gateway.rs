@@ -1,7 +1,8 @@
+use super::book::Book;
 use super::event::{Event, KeyEvent};
+use super::limiter::Limiter;
 use super::offload::Offload;
 use super::stack::{StackConfig, StackError};
-use super::status::{SessionStatus, Status};
 use super::{
     Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
 };
@@ -18,13 +19,15 @@ use std::time::Instant;
 /// The office's side: users, addresses, and a firewall between the calls and the LAN.
 #[derive(Debug)]
 pub struct Gateway {
-    config: Arc<Config>,
-    stack: Stack,
-    firewall: Firewall,
+    pub(super) config: Arc<Config>,
+    pub(super) stack: Stack,
+    pub(super) firewall: Firewall,
     lan: InterfaceId,
-    pool: Pool,
-    sessions: BTreeMap<SessionId, Session>,
-    by_address: HashMap<Ipv4Addr, SessionId>,
+    pub(super) pool: Pool,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) by_address: HashMap<Ipv4Addr, SessionId>,
+    pub(super) book: Book,
+    limiter: Limiter,
     by_interface: HashMap<InterfaceId, SessionId>,
     events: VecDeque<GatewayEvent>,
 }
@@ -56,14 +59,13 @@ enum Way {
 }
 
 #[derive(Debug)]
-struct Session {
-    peer: PeerId,
-    user: String,
-    leased: Option<Ipv4Addr>,
+pub(super) struct Session {
+    pub(super) peer: PeerId,
+    pub(super) user: String,
+    pub(super) leased: Option<Ipv4Addr>,
     interface: Option<InterfaceId>,
-    since: Instant,
-    bytes_in: u64,
-    bytes_out: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
 }
 
 /// A part's configuration was refused.
@@ -123,6 +125,8 @@ impl Gateway {
             lan,
             sessions: BTreeMap::new(),
             by_address: HashMap::new(),
+            book: Book::default(),
+            limiter: Limiter::default(),
             by_interface: HashMap::new(),
             events: VecDeque::new(),
         })
@@ -137,41 +141,6 @@ impl Gateway {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<GatewayEvent> {
         self.events.pop_front()
-    }
-
-    /// What is there now.
-    #[must_use]
-    pub fn status(&self, now: Instant) -> Status {
-        let sessions = self.sessions.iter().filter_map(|(id, session)| {
-            let (peer, path, suite) = self.stack.peer_of(*id)?;
-            Some(SessionStatus {
-                conn: peer.to_string(),
-                peer: path.remote.to_string(),
-                suite: suite.to_owned(),
-                user: session.user.clone(),
-                address: session.leased.map(|a| a.to_string()),
-                up_seconds: now.saturating_duration_since(session.since).as_secs(),
-                bytes_in: session.bytes_in,
-                bytes_out: session.bytes_out,
-            })
-        });
-        let stack = self.stack.drops().iter().map(|(reason, n)| (*reason, *n));
-        let firewall = self.firewall.drops();
-        let firewall = firewall.iter().map(|(d, n)| (d.reason(), *n));
-        let drops = stack
-            .chain(firewall)
-            .map(|(reason, n)| (reason.to_owned(), n));
-        Status {
-            schema_version: Status::SCHEMA_VERSION,
-            isakmp_sas: self.stack.isakmp_sas(),
-            esp_sas: self.stack.esp_sas(),
-            l2tp_tunnels: self.stack.l2tp_tunnels(),
-            l2tp_sessions: self.stack.l2tp_sessions(),
-            peers: self.stack.peers(),
-            addresses_in_use: self.pool.in_use(),
-            sessions: sessions.collect(),
-            drops: drops.collect(),
-        }
     }
 
     /// Where a packet that came out of a call goes.
@@ -242,13 +211,28 @@ impl Gateway {
         }
     }
 
-    fn drain(&mut self, now: Instant) {
+    pub(super) fn drain(&mut self, now: Instant) {
         while let Some(event) = self.stack.poll_event() {
+            // What an event ends is still known before it is noted, what it begins only after.
+            let source = self.book.source(&event);
+            self.book.note(now, &event);
+            let source = source.or_else(|| self.book.source(&event));
             if let Some(step) = super::event::describe(&event) {
-                self.step(step);
+                self.say(now, source, step);
             }
             self.on_event(now, event);
         }
+    }
+
+    /// Passes a line on, unless its source has said too much.
+    fn say(&mut self, now: Instant, source: Option<IpAddr>, mut step: GatewayEvent) {
+        if let GatewayEvent::Step { good, text, .. } = &mut step {
+            match self.limiter.admit(now, source, *good, std::mem::take(text)) {
+                Some(admitted) => *text = admitted,
+                None => return,
+            }
+        }
+        self.step(step);
     }
 
     fn step(&mut self, step: GatewayEvent) {
@@ -267,13 +251,19 @@ impl Gateway {
                         user: String::new(),
                         leased: None,
                         interface: None,
-                        since: now,
                         bytes_in: 0,
                         bytes_out: 0,
                     },
                 );
             }
-            Event::Authenticate { session, request } => self.authenticate(now, session, &request),
+            Event::Authenticate {
+                peer,
+                session,
+                request,
+            } => {
+                self.book.note_method(peer, request.method().name());
+                self.authenticate(now, session, &request);
+            }
             Event::Ipv4Up {
                 session, remote, ..
             } => self.open(now, session, remote),
@@ -290,16 +280,20 @@ impl Gateway {
         // An unknown user takes the same path as a wrong password: the answer tells nothing.
         let password = user.map_or("", |u| u.password.expose());
         let proof = request.verify(password).filter(|_| user.is_some());
-        let refuse = |gateway: &mut Self, reason: &str| {
+        let refuse = |gateway: &mut Self, reason: &'static str| {
+            let from = peer.and_then(|peer| gateway.book.address(peer));
+            if let Some(peer) = peer {
+                gateway.book.note_denial(now, peer, &name, reason);
+            }
             let method = request.method().name();
-            let text =
-                format!("authentication failed user={name:?} method={method} reason={reason}");
-            gateway.step(GatewayEvent::Step {
+            let text = auth_failed(&name, from, method, reason);
+            let step = GatewayEvent::Step {
                 layer: "ppp",
                 peer,
                 good: false,
                 text,
-            });
+            };
+            gateway.say(now, from, step);
             gateway
                 .stack
                 .authenticate(now, session, ppp::Verdict::refuse());
@@ -370,6 +364,12 @@ impl Gateway {
             self.by_interface.remove(&interface);
         }
     }
+}
+
+/// In the words that log watchers such as fail2ban look for: they stay as they are.
+fn auth_failed(user: &str, peer: Option<IpAddr>, method: &str, reason: &str) -> String {
+    let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    format!("auth failed user={user:?} peer={peer} method={method} reason={reason}")
 }
 
 fn reachable(networks: &[Network], address: Ipv4Addr) -> bool {

@@ -3,10 +3,16 @@
 //! [`Stack`] joins ISAKMP, ESP, L2TP and PPP for any number of peers in either role;
 //! [`Gateway`] is the office's side of it and [`Client`] the road warrior's.
 
+mod advice;
+mod answer;
+mod book;
 mod client;
 mod convert;
 mod event;
 mod gateway;
+mod journal;
+mod limiter;
+mod metrics;
 pub mod offload;
 mod outbox;
 mod peer;
@@ -20,7 +26,7 @@ pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};
 pub use peer::PeerId;
 pub use stack::{BATCH, Datagram, Packet, Stack, StackConfig, StackError};
-pub use status::{SessionStatus, Status};
+pub use status::*;
 
 use offload::Offload;
 use rand_core::CryptoRng;

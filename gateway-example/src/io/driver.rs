@@ -39,11 +39,22 @@ pub struct Devices {
     pub inner: Inner,
     /// Called with each packet on the outside.
     pub tap: Option<Tap>,
+    /// Called with each packet on the unencrypted side.
+    pub inner_tap: Option<InnerTap>,
     lost: u64,
 }
 
 /// Sees every packet on the outside.
 pub struct Tap(pub Box<Observer>);
+
+/// Sees every packet on the unencrypted side.
+pub struct InnerTap(pub Box<dyn FnMut(&[u8]) + Send>);
+
+impl std::fmt::Debug for InnerTap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InnerTap")
+    }
+}
 
 /// From, to, payload, and whether it is native ESP.
 type Observer = dyn FnMut(SocketAddr, SocketAddr, &[u8], bool) + Send;
@@ -80,6 +91,7 @@ impl<C: Core> Driver<C> {
                 esp,
                 inner,
                 tap: None,
+                inner_tap: None,
                 lost: 0,
             },
             buffer: vec![0; udp::READ.max(inner::READ)],
@@ -196,6 +208,7 @@ impl<C: Core> Driver<C> {
                     more = false;
                     break;
                 };
+                devices.observe_inner(bytes(buffer, &packet));
                 core.push_inner(now(), bytes(buffer, &packet), offload, outbox);
             }
             core.seal(now(), outbox);
@@ -253,7 +266,10 @@ impl Devices {
     fn send(&mut self, outbox: &mut Outbox) {
         for run in outbox.runs() {
             match run.destination {
-                Destination::Inner => self.lost += self.inner.send(&[run.bytes]),
+                Destination::Inner => {
+                    self.observe_inner(run.bytes);
+                    self.lost += self.inner.send(&[run.bytes]);
+                }
                 Destination::Udp(path) => self.send_udp(path, run.bytes, run.length),
                 Destination::Esp { local, remote } => self.send_esp(local, remote, run.bytes),
             }
@@ -305,6 +321,12 @@ impl Devices {
         }
     }
 
+    fn observe_inner(&mut self, packet: &[u8]) {
+        if let Some(InnerTap(tap)) = &mut self.inner_tap {
+            tap(packet);
+        }
+    }
+
     fn observe_native(&mut self, from: IpAddr, to: IpAddr, packet: &[u8]) {
         let [from, to] = [from, to].map(|ip| SocketAddr::new(ip, 0));
         self.observe(from, to, packet, true);
@@ -337,6 +359,7 @@ fn pass<'b, C: Core>(
         let mut count = 0;
         let packets = batch.iter().filter_map(Datagram::inner);
         for (place, packet) in inner.iter_mut().zip(packets) {
+            devices.observe_inner(packet);
             *place = packet;
             count += 1;
         }

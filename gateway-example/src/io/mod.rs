@@ -3,14 +3,16 @@
 mod control;
 mod driver;
 mod inner;
+mod metrics;
 mod native_esp;
 mod netlink;
 mod udp;
 mod workers;
 
-pub use control::{Control, ask};
-pub use driver::{Devices, Driver, Tap};
+pub use control::{Asked, Control, ask};
+pub use driver::{Devices, Driver, InnerTap, Tap};
 pub use inner::{Inner, TunSetup};
+pub use metrics::MetricsServer;
 pub use native_esp::{EspPacket, NativeEsp};
 pub use udp::UdpPort;
 

@@ -157,7 +157,7 @@ impl Endpoint {
     }
 
     pub(super) fn adopt_keys(&mut self, sa: &mut Sa, keys: Keys) {
-        if self.config.key_log {
+        if self.key_log {
             let line = KeyLogLine::new(sa.cookies.initiator, keys.encryption().clone());
             self.event(Event::KeyLog(line));
         }
@@ -237,7 +237,7 @@ impl Endpoint {
         sa.peer_id = Some(peer_id.clone());
         self.stats.established += 1;
         if sa.suite.group.is_weak() {
-            tracing::warn!(suite = %sa.suite, "ISAKMP SA with a weak Diffie-Hellman group");
+            tracing::warn!(peer = %sa.path.remote, suite = %sa.suite, "ISAKMP SA with a weak Diffie-Hellman group");
         }
         let lifetime = std::time::Duration::from_secs(sa.seconds);
         sa.expires = Some(now + lifetime);

@@ -24,6 +24,7 @@ use crate::config::{ChildRequest, Config, Path, Peer, Transmit};
 use crate::crypto;
 use crate::error::{ConfigError, Error};
 use crate::event::{ChildId, CloseReason, Event, RefusedReason, SaId};
+use crate::secret::KeyLogLine;
 use crate::job::{Exchange, Job, JobResult, Purpose, Work};
 use crate::keys::Cookies;
 use crate::suite::{Group, Hash};
@@ -64,6 +65,7 @@ pub struct Endpoint {
     refusals: Option<(Instant, u32)>,
     serial: u64,
     stats: Stats,
+    key_log: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +117,7 @@ impl Endpoint {
         rng.fill_bytes(&mut key);
         Ok(Self {
             psks: Psks::new(&config.psks),
+            key_log: config.key_log,
             config,
             rng,
             sas: BTreeMap::new(),
@@ -145,6 +148,19 @@ impl Endpoint {
         self.psks = Psks::new(&config.psks);
         self.config = config;
         Ok(())
+    }
+
+    /// Turns [`Config::key_log`] on or off, whatever the configuration says; on, it tells the keys
+    /// of SAs that are up as well.
+    pub fn set_key_log(&mut self, on: bool) {
+        self.key_log = on;
+        if on {
+            let keys = |sa: &Sa| Some((sa.cookies.initiator, sa.keys.as_ref()?.encryption().clone()));
+            let lines: Vec<_> = self.sas.values().filter_map(|sa| keys(sa)).collect();
+            for (cookie, key) in lines {
+                self.event(Event::KeyLog(KeyLogLine::new(cookie, key)));
+            }
+        }
     }
 
     // --- commands ---

@@ -28,11 +28,14 @@ impl Stack {
                 reason,
                 ..
             } => {
+                let peer = self.peer_of_path.get(&path).copied();
                 self.event(Event::TunnelDown {
+                    peer,
                     tunnel,
-                    reason: reason.to_string(),
+                    reason: reason.reason(),
+                    detail: reason.to_string(),
                 });
-                if let Some(&peer) = self.peer_of_path.get(&path) {
+                if let Some(peer) = peer {
                     self.settle(now, peer);
                 }
             }
@@ -46,17 +49,19 @@ impl Stack {
             } => {
                 if let Some(mut call) = self.remove_call(session) {
                     call.link.lower_down(now);
-                    let mut why = reason.to_string();
+                    let (mut word, mut detail) = (reason.reason(), reason.to_string());
                     while let Some(event) = call.link.poll_event() {
                         if let ppp::Event::Closed { reason } = event
                             && reason != ppp::CloseReason::LowerLayerDown
                         {
-                            why = reason.reason().to_owned();
+                            (word, detail) = (reason.reason(), reason.to_string());
                         }
                     }
                     self.event(Event::SessionDown {
+                        peer: call.peer,
                         session,
-                        reason: why,
+                        reason: word,
+                        detail,
                     });
                 }
             }
@@ -124,44 +129,57 @@ impl Stack {
     }
 
     fn on_ppp(&mut self, now: Instant, session: SessionId, event: ppp::Event) {
+        let Some(peer) = self.calls.get(&session).map(|call| call.peer) else {
+            return;
+        };
         match event {
             ppp::Event::LcpUp { peer_mru, auth } => {
                 let auth = auth.map_or("none", ppp::AuthMethod::name);
                 let detail = format!("peer_mru={peer_mru} auth={auth}");
-                self.event(Event::LcpUp { session, detail });
+                self.event(Event::LcpUp {
+                    peer,
+                    session,
+                    detail,
+                });
             }
             ppp::Event::Authenticate(request) => {
                 self.event(Event::Authenticate {
+                    peer,
                     session,
                     request: Box::new(request),
                 });
             }
             ppp::Event::Authenticated { user, .. } => {
                 self.event(Event::Authenticated {
+                    peer,
                     session,
                     user: convert::user_name(&user),
                 });
             }
             ppp::Event::Ipv4Up {
-                local, peer, dns, ..
+                local,
+                peer: remote,
+                dns,
+                ..
             } => {
                 let dns = dns.into_iter().flatten().collect();
                 self.event(Event::Ipv4Up {
+                    peer,
                     session,
                     local,
-                    remote: peer,
+                    remote,
                     dns,
                 });
             }
             ppp::Event::Closed { reason } => {
-                if self.remove_call(session).is_none() {
-                    return;
-                }
+                self.remove_call(session);
                 self.l2tp
                     .close_session(now, session, convert::call_result(&reason));
                 self.event(Event::SessionDown {
+                    peer,
                     session,
-                    reason: reason.reason().to_owned(),
+                    reason: reason.reason(),
+                    detail: reason.to_string(),
                 });
             }
             _ => {}

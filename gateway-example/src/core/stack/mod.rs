@@ -230,6 +230,13 @@ impl Stack {
         }
     }
 
+    /// Tells keys of SAs from now on, or no longer.
+    pub fn set_key_log(&mut self, now: Instant, on: bool) {
+        self.key_log = on;
+        self.isakmp.set_key_log(on);
+        self.drain(now);
+    }
+
     // --- time and output ---
 
     /// Does what is due.
@@ -306,6 +313,24 @@ impl Stack {
     #[must_use]
     pub fn isakmp_sas(&self) -> usize {
         self.isakmp.sa_count()
+    }
+
+    /// ISAKMP SAs that a peer has begun and not authenticated yet.
+    #[must_use]
+    pub fn half_open(&self) -> usize {
+        self.isakmp.half_open_count()
+    }
+
+    /// What IKE has counted.
+    #[must_use]
+    pub fn isakmp_stats(&self) -> isakmp::Stats {
+        self.isakmp.stats()
+    }
+
+    /// What ESP has counted.
+    #[must_use]
+    pub fn esp_counters(&self) -> &esp::Counters {
+        self.sadb.counters()
     }
 
     /// Live pairs of ESP SAs.

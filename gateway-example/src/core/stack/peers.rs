@@ -20,6 +20,7 @@ impl Stack {
                 let peer = self.peer_at(sa, path);
                 self.event(Event::IsakmpUp {
                     peer,
+                    sa,
                     path,
                     nat,
                     suite: suite.to_string(),
@@ -45,6 +46,7 @@ impl Stack {
                     }
                     self.event(Event::IsakmpDown {
                         peer,
+                        sa,
                         reason: reason.reason(),
                     });
                     self.settle(now, peer);
@@ -52,13 +54,17 @@ impl Stack {
             }
             isakmp::Event::Refused {
                 path,
+                sa,
                 reason,
                 offer,
                 hint,
                 ..
             } => {
+                let peer = sa.and_then(|sa| self.peer_of_sa.get(&sa)).copied();
                 self.event(Event::Refused {
                     path,
+                    peer,
+                    proven: sa.is_some(),
                     reason: reason.reason(),
                     offer,
                     hint,
@@ -218,10 +224,13 @@ impl Stack {
         let keep = !peer.isakmp.is_empty() || !peer.children.is_empty();
         for path in paths {
             self.l2tp.close_path(now, path);
+            // While it is known whose tunnels they were.
+            while let Some(event) = self.l2tp.poll_event() {
+                self.on_l2tp(now, event);
+            }
             self.peer_of_path.remove(&path);
         }
-        if !keep {
-            self.peers.remove(&id);
+        if !keep && self.peers.remove(&id).is_some() {
             self.event(Event::PeerDown { peer: id });
         }
     }

@@ -1,0 +1,122 @@
+//! What a gateway tells Prometheus.
+
+use super::answer::layer_of;
+use super::book::Histogram;
+use super::gateway::Gateway;
+use super::status::Stage;
+use crate::metrics::{Exposition, Kind};
+use std::collections::BTreeMap;
+
+impl Gateway {
+    /// Adds all that is known here.
+    pub fn expose(&self, to: &mut Exposition) {
+        use Kind::{Counter, Gauge};
+        let version = env!("CARGO_PKG_VERSION");
+        to.family("build_info", Gauge, "Version of the gateway")
+            .sample([("version", version)], 1);
+        self.expose_ike(to);
+        self.expose_esp(to);
+        let count = self.stack.l2tp_tunnels();
+        to.family("l2tp_tunnels", Gauge, "L2TP control connections")
+            .sample([], count);
+        let count = self.stack.l2tp_sessions();
+        to.family("l2tp_sessions", Gauge, "L2TP calls")
+            .sample([], count);
+        self.expose_ppp(to);
+        let mut pool = to.family("pool_addresses", Gauge, "Addresses in use");
+        pool.sample([("state", "used")], self.pool.in_use());
+        to.family("nat_flows", Gauge, "Flows that the firewall follows")
+            .sample([], self.firewall.flow_count());
+        let mut dropped = to.family("nat_dropped_total", Counter, "Packets that the firewall dropped");
+        for (reason, count) in self.firewall.drops() {
+            dropped.sample([("reason", reason.reason())], count);
+        }
+        let mut by_layer: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+        for (reason, count) in self.stack.drops() {
+            by_layer.entry(layer_of(reason)).or_default().push((reason, *count));
+        }
+        let families = [
+            ("isakmp", "ike_dropped_total", "IKE messages dropped"),
+            ("natt", "natt_dropped_total", "Datagrams on the NAT traversal port dropped"),
+            ("l2tp", "l2tp_dropped_total", "L2TP messages dropped"),
+            ("ppp", "ppp_dropped_total", "PPP frames dropped"),
+            ("gateway", "stack_dropped_total", "Packets dropped between the protocols"),
+        ];
+        for (layer, name, help) in families {
+            let mut family = to.family(name, Counter, help);
+            for (reason, count) in by_layer.remove(layer).unwrap_or_default() {
+                family.sample([("reason", reason)], count);
+            }
+        }
+    }
+
+    fn expose_ike(&self, to: &mut Exposition) {
+        let (all, half_open) = (self.stack.isakmp_sas(), self.stack.half_open());
+        let mut sas = to.family("ike_sas", Kind::Gauge, "ISAKMP SAs");
+        sas.sample([("state", "established")], all.saturating_sub(half_open));
+        sas.sample([("state", "half_open")], half_open);
+        let help = "Main and quick modes by outcome";
+        let mut family = to.family("ike_handshakes_total", Kind::Counter, help);
+        // Alerts divide by these: they have to be there from the start.
+        for (stage, phase) in [(Stage::MainMode, "main"), (Stage::QuickMode, "quick")] {
+            let of = |outcome| self.book.tally.negotiations.get(&(stage, outcome)).copied();
+            let labels = [("phase", phase), ("result", "success"), ("reason", "")];
+            family.sample(labels, of("success").unwrap_or(0));
+            for ((at, reason), count) in &self.book.tally.negotiations {
+                if *at == stage && *reason != "success" {
+                    let labels = [("phase", phase), ("result", "failure"), ("reason", reason)];
+                    family.sample(labels, count);
+                }
+            }
+        }
+        let stats = self.stack.isakmp_stats();
+        to.family("ike_retransmits_total", Kind::Counter, "IKE messages that we repeated")
+            .sample([], stats.retransmits);
+        to.family("ike_duplicates_total", Kind::Counter, "IKE requests that came again")
+            .sample([], stats.duplicates);
+        let setups = &self.book.tally.setups;
+        let bounds = Histogram::BOUNDS.map(|ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0);
+        let bounds: Vec<_> = bounds.into_iter().zip(setups.buckets).collect();
+        let help = "From the end of main mode until packets flow";
+        to.family("connection_setup_seconds", Kind::Histogram, help)
+            .histogram(&bounds, setups.count, setups.sum.as_secs_f64());
+    }
+
+    fn expose_esp(&self, to: &mut Exposition) {
+        to.family("esp_sas", Kind::Gauge, "Pairs of ESP SAs")
+            .sample([], self.stack.esp_sas());
+        let counters = self.stack.esp_counters();
+        let stats = counters.stats();
+        let mut packets = to.family("esp_packets_total", Kind::Counter, "ESP packets");
+        packets.sample([("dir", "in")], stats.packets_in);
+        packets.sample([("dir", "out")], stats.packets_out);
+        let mut bytes = to.family("esp_bytes_total", Kind::Counter, "Bytes of ESP packets");
+        bytes.sample([("dir", "in")], stats.bytes_in);
+        bytes.sample([("dir", "out")], stats.bytes_out);
+        let mut dropped = to.family("esp_dropped_total", Kind::Counter, "ESP packets dropped");
+        for (reason, count) in counters.dropped_in() {
+            dropped.sample([("dir", "in"), ("reason", reason.reason())], count);
+        }
+        for (reason, count) in counters.dropped_out() {
+            dropped.sample([("dir", "out"), ("reason", reason.reason())], count);
+        }
+        to.family("esp_rekeys_total", Kind::Counter, "ESP SAs that took over from others")
+            .sample([], self.book.tally.esp_rekeys);
+    }
+
+    fn expose_ppp(&self, to: &mut Exposition) {
+        let up = self.book.live().filter(|(_, live)| live.stage == Stage::Connected);
+        to.family("ppp_sessions", Kind::Gauge, "Peers whose packets flow")
+            .sample([], up.count());
+        let help = "PPP authentications by outcome";
+        let mut family = to.family("ppp_auth_total", Kind::Counter, help);
+        for ((method, result), count) in &self.book.tally.authentications {
+            family.sample([("method", method), ("result", result)], count);
+        }
+        let help = "Ends of connections that were up";
+        let mut family = to.family("ppp_terminations_total", Kind::Counter, help);
+        for (cause, count) in &self.book.tally.terminations {
+            family.sample([("cause", cause)], count);
+        }
+    }
+}
