@@ -3,7 +3,6 @@
 //! `{"request":"session","id":3}` is answered by an object with `schema_version` and what was
 //! asked for, or by one with `schema_version` and `error`.
 
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -183,7 +182,8 @@ impl Answer {
             schema_version: u32,
             error: Option<Refusal>,
         }
-        let foreign = |e: serde_json::Error| Refusal::failed(&format!("answer not understood: {e}"));
+        let foreign =
+            |e: serde_json::Error| Refusal::failed(&format!("answer not understood: {e}"));
         let head: Head = serde_json::from_str(&self.0).map_err(foreign)?;
         if let Some(refusal) = head.error {
             return Err(refusal);

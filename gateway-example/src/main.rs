@@ -15,7 +15,13 @@ struct Cli {
     #[arg(long, global = true, default_value = "info", env = "GATEWAY_LOG")]
     log: String,
     /// How lines of the log look.
-    #[arg(long, global = true, value_enum, default_value_t, env = "GATEWAY_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "GATEWAY_LOG_FORMAT"
+    )]
     log_format: commands::LogFormat,
 }
 

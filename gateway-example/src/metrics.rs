@@ -34,7 +34,11 @@ impl Exposition {
     /// Begins a family; each only once.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) -> Family<'_> {
         // What every process is expected to have keeps its name.
-        let prefix = if name.starts_with("process_") { "" } else { PREFIX };
+        let prefix = if name.starts_with("process_") {
+            ""
+        } else {
+            PREFIX
+        };
         let name = format!("{prefix}{name}");
         let kind = match kind {
             Kind::Counter => "counter",
@@ -75,7 +79,10 @@ impl Family<'_> {
         let _ = write!(self.text, "{}{suffix}", self.name);
         for (i, (label, text)) in labels.iter().enumerate() {
             let before = if i == 0 { '{' } else { ',' };
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
             let _ = write!(self.text, "{before}{label}=\"{text}\"");
         }
         let end = if labels.is_empty() { "" } else { "}" };
@@ -97,8 +104,12 @@ pub fn expose_process(to: &mut Exposition, up: Duration, since_epoch: Duration, 
     let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let resident = resident.and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok());
     if let Some(kib) = resident {
-        to.family("process_resident_memory_bytes", Kind::Gauge, "Memory in use")
-            .sample([], kib.saturating_mul(1024));
+        to.family(
+            "process_resident_memory_bytes",
+            Kind::Gauge,
+            "Memory in use",
+        )
+        .sample([], kib.saturating_mul(1024));
     }
     to.family("process_start_time_seconds", Kind::Gauge, "Since 1970")
         .sample([], since_epoch.saturating_sub(up).as_secs());

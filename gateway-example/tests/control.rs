@@ -63,7 +63,8 @@ async fn one_line_is_answered_with_one_line() {
     assert_eq!(answer.read::<Sessions>().unwrap(), Sessions::default());
     let answer = ask(&path, &Request::Session { id: 3 }).await.unwrap();
     assert_eq!(answer.read::<Status>().unwrap_err().code, Code::NoSuch);
-    let expected = "{\"schema_version\":1,\"error\":{\"code\":\"no_such\",\"message\":\"no such thing\"}}";
+    let expected =
+        "{\"schema_version\":1,\"error\":{\"code\":\"no_such\",\"message\":\"no such thing\"}}";
     assert_eq!(answer.json(), expected);
 }
 

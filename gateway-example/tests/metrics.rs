@@ -31,7 +31,9 @@ fn exposition() -> String {
 
 fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -101,7 +103,10 @@ fn labels_are_escaped_and_histograms_add_up() {
     to.family("took_seconds", Kind::Histogram, "Took")
         .histogram(&[(0.1, 1), (1.0, 3)], 4, 2.5);
     let text = to.into_text();
-    assert!(text.contains("gateway_odd{name=\"a\\\"b\\\\c\\nd\"} 1\n"), "{text}");
+    assert!(
+        text.contains("gateway_odd{name=\"a\\\"b\\\\c\\nd\"} 1\n"),
+        "{text}"
+    );
     let families = parse(&text);
     let (_, samples) = &families["gateway_took_seconds"];
     let values: Vec<_> = samples.iter().map(|(_, value)| *value).collect();
@@ -118,8 +123,11 @@ fn dashboard_and_alerts_use_only_what_there_is() {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let ours = words.filter(|w| w.starts_with("gateway_") || w.starts_with("process_"));
         used.extend(ours.map(|word| {
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|s| word.strip_suffix(s));
-            base.filter(|base| families.contains_key(*base)).unwrap_or(word)
+            let base = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|s| word.strip_suffix(s));
+            base.filter(|base| families.contains_key(*base))
+                .unwrap_or(word)
         }));
     }
     assert!(used.len() >= 15, "{used:?}");
@@ -129,7 +137,9 @@ fn dashboard_and_alerts_use_only_what_there_is() {
 }
 
 async fn get(server: &MetricsServer, request: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(server.local()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.local())
+        .await
+        .unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

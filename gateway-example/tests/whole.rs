@@ -534,13 +534,25 @@ fn one_line_joins_all_there_is_of_a_client() {
     assert_eq!((flows.total, flows.flows[0].protocol.as_str()), (1, "udp"));
     assert_eq!(flows.flows[0].user, user);
     let other = Some("bob".to_owned());
-    assert_eq!(office.ask::<Flows>(&Request::Flows { user: other }).unwrap().total, 0);
+    assert_eq!(
+        office
+            .ask::<Flows>(&Request::Flows { user: other })
+            .unwrap()
+            .total,
+        0
+    );
     let users: Users = office.ask(&Request::Users).unwrap();
     let [first, second] = &users.users[..] else {
         panic!("{users:?}");
     };
-    assert_eq!((first.name.as_str(), &first.connections[..]), ("ann", &[id][..]));
-    assert_eq!((second.name.as_str(), &second.connections[..]), ("bob", &[][..]));
+    assert_eq!(
+        (first.name.as_str(), &first.connections[..]),
+        ("ann", &[id][..])
+    );
+    assert_eq!(
+        (second.name.as_str(), &second.connections[..]),
+        ("bob", &[][..])
+    );
     let none = office.ask::<SessionDetail>(&Request::Session { id: id + 1 });
     assert_eq!(none.unwrap_err().code, Code::NoSuch);
 }
@@ -555,7 +567,10 @@ fn a_wrong_key_and_a_wrong_password_are_explained() {
     office.world.run_for(Duration::from_secs(120));
     let told = office.explain("198.51.100.2");
     let attempt = &told.attempts[0];
-    assert_eq!((attempt.stage, attempt.reason.as_str()), (Stage::MainMode, "authentication_failed"));
+    assert_eq!(
+        (attempt.stage, attempt.reason.as_str()),
+        (Stage::MainMode, "authentication_failed")
+    );
     assert_eq!(attempt.windows_error, Some(789));
     assert!(attempt.advice.as_ref().unwrap().contains("pre-shared key"));
 
@@ -564,22 +579,33 @@ fn a_wrong_key_and_a_wrong_password_are_explained() {
     for who in ["ann", "198.51.100.2"] {
         let told = office.explain(who);
         let attempt = &told.attempts[0];
-        assert_eq!((attempt.stage, attempt.reason.as_str()), (Stage::Authentication, "bad_password"));
+        assert_eq!(
+            (attempt.stage, attempt.reason.as_str()),
+            (Stage::Authentication, "bad_password")
+        );
         assert_eq!((attempt.windows_error, attempt.times), (Some(691), 1));
         assert_eq!(attempt.user.as_deref(), Some("ann"));
     }
     let gateway = office.world.host(office.gateway);
     let line = "auth failed user=\"ann\" peer=198.51.100.2 method=mschapv2 reason=bad_password";
-    assert!(gateway.log.iter().any(|(_, text)| text == line), "{:#?}", gateway.log);
+    assert!(
+        gateway.log.iter().any(|(_, text)| text == line),
+        "{:#?}",
+        gateway.log
+    );
     let counters: Counters = office.ask(&Request::Counters).unwrap();
     let counted = |layer: &str, reason: &str| {
         let mut all = counters.counters.iter();
-        all.find(|c| c.layer == layer && c.reason == reason).map(|c| c.count)
+        all.find(|c| c.layer == layer && c.reason == reason)
+            .map(|c| c.count)
     };
     assert_eq!(counted("authentication", "bad_password"), Some(1));
     assert_eq!(counted("main_mode", "authentication_failed"), Some(1));
     let users: Users = office.ask(&Request::Users).unwrap();
-    assert_eq!(users.users[0].last_error.as_ref().unwrap().reason, "bad_password");
+    assert_eq!(
+        users.users[0].last_error.as_ref().unwrap().reason,
+        "bad_password"
+    );
     let unknown = office.explain("203.0.113.250");
     assert!(unknown.attempts.is_empty() && unknown.connected.is_empty());
 }
@@ -592,9 +618,18 @@ fn one_id_from_main_mode_to_the_end_and_a_kick_ends_it() {
     office.connected(ann);
     let id = office.sessions()[0].id;
     let who = "nobody".to_owned();
-    assert_eq!(office.ask::<Kicked>(&Request::Kick { who }).unwrap_err().code, Code::NoSuch);
+    assert_eq!(
+        office
+            .ask::<Kicked>(&Request::Kick { who })
+            .unwrap_err()
+            .code,
+        Code::NoSuch
+    );
     let who = "ann".to_owned();
-    assert_eq!(office.ask::<Kicked>(&Request::Kick { who }).unwrap().kicked, [id]);
+    assert_eq!(
+        office.ask::<Kicked>(&Request::Kick { who }).unwrap().kicked,
+        [id]
+    );
     office.world.run_for(Duration::from_secs(60));
     assert!(office.world.host(ann).gone.is_some());
     office.assert_empty();
@@ -602,7 +637,10 @@ fn one_id_from_main_mode_to_the_end_and_a_kick_ends_it() {
     assert!(log.len() >= 8, "{log:#?}");
     assert!(log.iter().all(|(conn, _)| *conn == Some(id)), "{log:#?}");
     let told = office.explain("ann");
-    assert!(told.connected.is_empty() && told.attempts[0].connected, "{told:#?}");
+    assert!(
+        told.connected.is_empty() && told.attempts[0].connected,
+        "{told:#?}"
+    );
     assert_eq!(told.attempts[0].reason, "administrative");
     assert_eq!(office.sessions(), []);
 }

@@ -109,7 +109,14 @@ impl Recorder {
     }
 
     /// A datagram between a client and us: its UDP payload, or ESP if `native`.
-    pub fn outer(&self, at: Duration, from: SocketAddr, to: SocketAddr, payload: &[u8], native: bool) {
+    pub fn outer(
+        &self,
+        at: Duration,
+        from: SocketAddr,
+        to: SocketAddr,
+        payload: &[u8],
+        native: bool,
+    ) {
         self.take(Interface::Outer, at, || {
             if native {
                 esp_packet(from.ip(), to.ip(), payload)
@@ -172,7 +179,9 @@ impl Recorder {
             thread,
         } = self;
         drop(sender);
-        let written = thread.join().unwrap_or_else(|_| Err(io::Error::other("capture thread")));
+        let written = thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("capture thread")));
         written?;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Ok(Recorded {

@@ -5,7 +5,8 @@ use clap::{Args as ClapArgs, Subcommand};
 use gateway_example::config::{Config, DEFAULT_CONTROL_SOCKET};
 use gateway_example::control::{Answer, Code, Request};
 use gateway_example::core::{
-    CaptureStatus, Counters, Explanation, Flows, Kicked, KeylogStatus, Metrics, Sas, SessionDetail, Sessions, Status, Users,
+    CaptureStatus, Counters, Explanation, Flows, KeylogStatus, Kicked, Metrics, Sas, SessionDetail,
+    Sessions, Status, Users,
 };
 use gateway_example::io::ask;
 use gateway_example::view::View;

@@ -4,9 +4,7 @@ use super::log_key;
 use gateway_example::capture::{KeyLog, Recorded, Recorder};
 use gateway_example::config::Config;
 use gateway_example::control::{Answer, Refusal, Request};
-use gateway_example::core::{
-    CaptureStatus, Counter, Gateway, GatewayEvent, KeylogStatus, Metrics,
-};
+use gateway_example::core::{CaptureStatus, Counter, Gateway, GatewayEvent, KeylogStatus, Metrics};
 use gateway_example::io::{Asked, Driver, InnerTap, Tap, now, wall_clock};
 use gateway_example::metrics::{Exposition, expose_process};
 use std::io;

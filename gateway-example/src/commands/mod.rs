@@ -1,7 +1,7 @@
 //! What the subcommands do.
 
-pub(crate) mod config;
 pub(crate) mod ask;
+pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod demo;
 mod desk;

@@ -74,7 +74,11 @@ fn main_mode(reason: &str) -> Advice {
             "Look into the client's log: its own policy forbids what was agreed on",
             789,
         ),
-        _ => new("Main mode failed", "Look into the log for this address", 789),
+        _ => new(
+            "Main mode failed",
+            "Look into the log for this address",
+            789,
+        ),
     }
 }
 
@@ -95,7 +99,11 @@ fn quick_mode(reason: &str) -> Advice {
             BEHIND_NAT,
             809,
         ),
-        _ => new("Quick mode failed", "Look into the log for this connection", 789),
+        _ => new(
+            "Quick mode failed",
+            "Look into the log for this connection",
+            789,
+        ),
     }
 }
 
@@ -121,7 +129,11 @@ fn l2tp(reason: &str) -> Advice {
             "Try again; if it comes again, look into the client's log",
             0,
         ),
-        _ => new("The L2TP tunnel failed", "Look into the log for this connection", 809),
+        _ => new(
+            "The L2TP tunnel failed",
+            "Look into the log for this connection",
+            809,
+        ),
     }
 }
 

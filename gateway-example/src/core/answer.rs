@@ -4,8 +4,8 @@ use super::PeerId;
 use super::book::Live;
 use super::gateway::Gateway;
 use super::status::{
-    Counter, Counters, Explanation, FlowStatus, Flows, Kicked, SessionDetail,
-    SessionStatus, Sessions, Status, UserStatus, Users,
+    Counter, Counters, Explanation, FlowStatus, Flows, Kicked, SessionDetail, SessionStatus,
+    Sessions, Status, UserStatus, Users,
 };
 use crate::control::{Answer, Refusal, Request};
 use std::collections::{BTreeMap, HashMap};
@@ -162,10 +162,7 @@ impl Gateway {
                     source: flow.source.to_string(),
                     destination: flow.destination.to_string(),
                     translated_source: changed(flow.source, flow.translated_source),
-                    translated_destination: changed(
-                        flow.destination,
-                        flow.translated_destination,
-                    ),
+                    translated_destination: changed(flow.destination, flow.translated_destination),
                 });
             }
         }
@@ -292,4 +289,3 @@ pub(super) fn layer_of(reason: &str) -> &'static str {
     let named = LAYERS.into_iter().find(|layer| *layer == prefix);
     named.unwrap_or_else(|| if of_esp() { "esp" } else { "gateway" })
 }
-

@@ -363,9 +363,13 @@ impl Book {
     pub(super) fn sas(&self, now: Instant, of: Option<PeerId>) -> Sas {
         let age = |since: Instant| now.saturating_duration_since(since).as_secs();
         let mut sas = Sas::default();
-        let wanted = self.live.iter().filter(|(id, _)| of.is_none_or(|of| of == **id));
+        let wanted = self
+            .live
+            .iter()
+            .filter(|(id, _)| of.is_none_or(|of| of == **id));
         for (id, live) in wanted {
-            let [peer, local] = [live.path.remote, live.path.local].map(|a: SocketAddr| a.to_string());
+            let [peer, local] =
+                [live.path.remote, live.path.local].map(|a: SocketAddr| a.to_string());
             for (_, suite, since) in &live.isakmp {
                 sas.isakmp.push(IsakmpStatus {
                     id: id.number(),

@@ -177,7 +177,9 @@ impl Journal {
         for entry in self.sources.values().flat_map(|s| &s.entries) {
             if let Some(user) = &entry.attempt.user
                 && entry.attempt.is_failure()
-                && newest.get(user.as_str()).is_none_or(|e| e.last < entry.last)
+                && newest
+                    .get(user.as_str())
+                    .is_none_or(|e| e.last < entry.last)
             {
                 newest.insert(user, entry);
             }
@@ -284,11 +286,18 @@ mod tests {
         }
         assert_eq!(journal.of_address(now, from(1)).len(), 1);
         assert_eq!(journal.of_user(now, "ann")[0].windows_error, Some(691));
-        assert_eq!(journal.of_address(now, from(2))[0].reason, "authentication_failed");
+        assert_eq!(
+            journal.of_address(now, from(2))[0].reason,
+            "authentication_failed"
+        );
         assert!(journal.sources.len() <= 2 * SOURCES + 2);
         assert_eq!(journal.sources.len(), journal.order.len());
         // What was proved once holds for what comes later.
-        journal.record(now, Proof::Nothing, attempt(1, Stage::MainMode, "timeout", None));
+        journal.record(
+            now,
+            Proof::Nothing,
+            attempt(1, Stage::MainMode, "timeout", None),
+        );
         assert_eq!(journal.of_address(now, from(1)).len(), 2);
     }
 
@@ -297,12 +306,19 @@ mod tests {
         let (mut journal, now) = (Journal::default(), start());
         for seconds in 0..30 {
             let at = now + Duration::from_secs(seconds);
-            journal.record(at, Proof::Address, attempt(1, Stage::MainMode, "timeout", None));
+            journal.record(
+                at,
+                Proof::Address,
+                attempt(1, Stage::MainMode, "timeout", None),
+            );
         }
         let end = now + Duration::from_secs(40);
         let lines = journal.of_address(end, from(1));
         assert_eq!((lines.len(), lines[0].times), (1, 30));
-        assert_eq!((lines[0].first_seconds_ago, lines[0].last_seconds_ago), (40, 11));
+        assert_eq!(
+            (lines[0].first_seconds_ago, lines[0].last_seconds_ago),
+            (40, 11)
+        );
         for user in 0..100 {
             let user = format!("user{user}").repeat(100);
             let wrong = attempt(1, Stage::Authentication, "unknown_user", Some(&user));
@@ -310,7 +326,11 @@ mod tests {
         }
         let lines = journal.of_address(end, from(1));
         assert_eq!(lines.len(), PER_SOURCE);
-        assert!(lines.iter().all(|l| l.user.as_ref().is_none_or(|u| u.len() <= 200)));
+        assert!(
+            lines
+                .iter()
+                .all(|l| l.user.as_ref().is_none_or(|u| u.len() <= 200))
+        );
     }
 
     #[test]

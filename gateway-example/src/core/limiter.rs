@@ -91,7 +91,11 @@ mod tests {
         let admitted = (0..100).filter_map(|_| limiter.admit(now, source(1), false, line()));
         assert_eq!(admitted.count(), usize::try_from(REFUSALS).unwrap());
         // Another kind and another source go on.
-        assert!(limiter.admit(now, source(1), false, "auth failed user=x".into()).is_some());
+        assert!(
+            limiter
+                .admit(now, source(1), false, "auth failed user=x".into())
+                .is_some()
+        );
         assert!(limiter.admit(now, source(2), false, line()).is_some());
         let later = limiter.admit(now + WINDOW, source(1), false, line());
         assert_eq!(later.unwrap(), format!("{} suppressed=80", line()));

@@ -27,20 +27,35 @@ impl Gateway {
         pool.sample([("state", "used")], self.pool.in_use());
         to.family("nat_flows", Gauge, "Flows that the firewall follows")
             .sample([], self.firewall.flow_count());
-        let mut dropped = to.family("nat_dropped_total", Counter, "Packets that the firewall dropped");
+        let mut dropped = to.family(
+            "nat_dropped_total",
+            Counter,
+            "Packets that the firewall dropped",
+        );
         for (reason, count) in self.firewall.drops() {
             dropped.sample([("reason", reason.reason())], count);
         }
         let mut by_layer: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
         for (reason, count) in self.stack.drops() {
-            by_layer.entry(layer_of(reason)).or_default().push((reason, *count));
+            by_layer
+                .entry(layer_of(reason))
+                .or_default()
+                .push((reason, *count));
         }
         let families = [
             ("isakmp", "ike_dropped_total", "IKE messages dropped"),
-            ("natt", "natt_dropped_total", "Datagrams on the NAT traversal port dropped"),
+            (
+                "natt",
+                "natt_dropped_total",
+                "Datagrams on the NAT traversal port dropped",
+            ),
             ("l2tp", "l2tp_dropped_total", "L2TP messages dropped"),
             ("ppp", "ppp_dropped_total", "PPP frames dropped"),
-            ("gateway", "stack_dropped_total", "Packets dropped between the protocols"),
+            (
+                "gateway",
+                "stack_dropped_total",
+                "Packets dropped between the protocols",
+            ),
         ];
         for (layer, name, help) in families {
             let mut family = to.family(name, Counter, help);
@@ -70,12 +85,21 @@ impl Gateway {
             }
         }
         let stats = self.stack.isakmp_stats();
-        to.family("ike_retransmits_total", Kind::Counter, "IKE messages that we repeated")
-            .sample([], stats.retransmits);
-        to.family("ike_duplicates_total", Kind::Counter, "IKE requests that came again")
-            .sample([], stats.duplicates);
+        to.family(
+            "ike_retransmits_total",
+            Kind::Counter,
+            "IKE messages that we repeated",
+        )
+        .sample([], stats.retransmits);
+        to.family(
+            "ike_duplicates_total",
+            Kind::Counter,
+            "IKE requests that came again",
+        )
+        .sample([], stats.duplicates);
         let setups = &self.book.tally.setups;
-        let bounds = Histogram::BOUNDS.map(|ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0);
+        let bounds =
+            Histogram::BOUNDS.map(|ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0);
         let bounds: Vec<_> = bounds.into_iter().zip(setups.buckets).collect();
         let help = "From the end of main mode until packets flow";
         to.family("connection_setup_seconds", Kind::Histogram, help)
@@ -100,12 +124,19 @@ impl Gateway {
         for (reason, count) in counters.dropped_out() {
             dropped.sample([("dir", "out"), ("reason", reason.reason())], count);
         }
-        to.family("esp_rekeys_total", Kind::Counter, "ESP SAs that took over from others")
-            .sample([], self.book.tally.esp_rekeys);
+        to.family(
+            "esp_rekeys_total",
+            Kind::Counter,
+            "ESP SAs that took over from others",
+        )
+        .sample([], self.book.tally.esp_rekeys);
     }
 
     fn expose_ppp(&self, to: &mut Exposition) {
-        let up = self.book.live().filter(|(_, live)| live.stage == Stage::Connected);
+        let up = self
+            .book
+            .live()
+            .filter(|(_, live)| live.stage == Stage::Connected);
         to.family("ppp_sessions", Kind::Gauge, "Peers whose packets flow")
             .sample([], up.count());
         let help = "PPP authentications by outcome";

@@ -189,7 +189,10 @@ pub async fn ask(path: &Path, request: &Request) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(path).await.map_err(|e| {
         let text = match e.kind() {
             io::ErrorKind::PermissionDenied => {
-                format!("{}: {e}: ask as root or as the gateway's user", path.display())
+                format!(
+                    "{}: {e}: ask as root or as the gateway's user",
+                    path.display()
+                )
             }
             _ => format!("no gateway is running: {}: {e}", path.display()),
         };

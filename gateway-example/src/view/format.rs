@@ -6,7 +6,9 @@ pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         // Controls, and what turns the direction of writing.
-        if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             clean.extend(c.escape_default());
         } else {
             clean.push(c);
@@ -30,13 +32,21 @@ pub fn duration(seconds: u64) -> String {
 /// Bytes in the unit that leaves one to four digits.
 #[must_use]
 pub fn bytes(count: u64) -> String {
-    scaled(count, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 1024)
+    scaled(
+        count,
+        &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
+        1024,
+    )
 }
 
 /// Bits in a second.
 #[must_use]
 pub fn rate(bits_per_second: u64) -> String {
-    scaled(bits_per_second, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"], 1000)
+    scaled(
+        bits_per_second,
+        &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"],
+        1000,
+    )
 }
 
 fn scaled(count: u64, units: &[&str], base: u64) -> String {

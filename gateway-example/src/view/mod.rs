@@ -11,8 +11,8 @@ pub use format::{bytes, clean, duration, rate};
 pub use top::Top;
 
 use crate::core::{
-    AttemptStatus, CaptureStatus, Counters, Explanation, Flows, Kicked, KeylogStatus, LastError, Metrics, Sas, SessionDetail,
-    SessionStatus, Sessions, Status, Users,
+    AttemptStatus, CaptureStatus, Counters, Explanation, Flows, KeylogStatus, Kicked, LastError,
+    Metrics, Sas, SessionDetail, SessionStatus, Sessions, Status, Users,
 };
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::fmt::Write as _;
@@ -80,7 +80,16 @@ fn session_table(sessions: &[SessionStatus]) -> String {
     });
     table(
         [
-            ">ID", "USER", "ADDRESS", "STATE", "PEER", "NAT", "ESP", ">UP", ">IN", ">OUT",
+            ">ID",
+            "USER",
+            "ADDRESS",
+            "STATE",
+            "PEER",
+            "NAT",
+            "ESP",
+            ">UP",
+            ">IN",
+            ">OUT",
             "LAST ERROR",
         ],
         rows,
@@ -115,7 +124,10 @@ impl View for Status {
         }
         let dropped: u64 = self.drops.values().sum();
         if dropped > 0 {
-            let _ = write!(text, "\n\n{dropped} packets dropped, `gateway counters` says why");
+            let _ = write!(
+                text,
+                "\n\n{dropped} packets dropped, `gateway counters` says why"
+            );
         }
         text
     }
@@ -208,8 +220,14 @@ impl Sas {
     #[must_use]
     pub fn ip_xfrm(&self) -> String {
         let mut text = String::new();
-        let address = |end: &str| end.rsplit_once(':').map_or(end.to_owned(), |(ip, _)| ip.to_owned());
-        let port = |end: &str| end.rsplit_once(':').map_or(String::new(), |(_, p)| p.to_owned());
+        let address = |end: &str| {
+            end.rsplit_once(':')
+                .map_or(end.to_owned(), |(ip, _)| ip.to_owned())
+        };
+        let port = |end: &str| {
+            end.rsplit_once(':')
+                .map_or(String::new(), |(_, p)| p.to_owned())
+        };
         for sa in &self.esp {
             let directions = [
                 (&sa.peer, &sa.local, &sa.spi_in),
@@ -217,7 +235,11 @@ impl Sas {
             ];
             for (source, destination, spi) in directions {
                 let _ = writeln!(text, "src {} dst {}", address(source), address(destination));
-                let _ = writeln!(text, "\tproto esp spi 0x{spi} reqid {} mode transport", sa.id);
+                let _ = writeln!(
+                    text,
+                    "\tproto esp spi 0x{spi} reqid {} mode transport",
+                    sa.id
+                );
                 if sa.udp_encapsulation {
                     let _ = writeln!(
                         text,
@@ -297,7 +319,11 @@ impl View for Explanation {
         if self.connected.is_empty() {
             let _ = writeln!(text, "{who} is not connected.");
         } else {
-            let _ = writeln!(text, "{who} is connected:\n{}", session_table(&self.connected));
+            let _ = writeln!(
+                text,
+                "{who} is connected:\n{}",
+                session_table(&self.connected)
+            );
         }
         if self.attempts.is_empty() && self.connected.is_empty() {
             text.push_str(
@@ -403,13 +429,10 @@ impl View for Counters {
         if self.counters.is_empty() {
             return "nothing was dropped or refused".to_owned();
         }
-        let rows = self.counters.iter().map(|c| {
-            [
-                c.layer.clone(),
-                c.reason.clone(),
-                c.count.to_string(),
-            ]
-        });
+        let rows = self
+            .counters
+            .iter()
+            .map(|c| [c.layer.clone(), c.reason.clone(), c.count.to_string()]);
         table(["LAYER", "REASON", ">COUNT"], rows)
     }
 }

@@ -100,7 +100,9 @@ fn tables_are_aligned_and_clean() {
 ID  USER  ADDRESS         STATE      PEER              NAT     ESP                          UP      IN   OUT  LAST ERROR
  3  ann   192.168.200.10  connected  203.0.113.9:4500  client  AES_CBC-128/HMAC_SHA1_96  1h02m  1.4 MiB  42 B  bad_password 1m30s ago";
     let words = |text: &str| {
-        let lines = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "));
+        let lines = text
+            .lines()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "));
         lines.collect::<Vec<_>>()
     };
     let shown = sessions.view();
@@ -128,7 +130,10 @@ ID  USER  ADDRESS         STATE      PEER              NAT     ESP              
         }],
     };
     let shown = flows.view();
-    assert!(shown.contains("192.168.200.10:50000 as 198.51.100.1:61000"), "{shown}");
+    assert!(
+        shown.contains("192.168.200.10:50000 as 198.51.100.1:61000"),
+        "{shown}"
+    );
     assert!(shown.ends_with("... and 2 more"), "{shown}");
     let users = Users {
         users: vec![UserStatus {

@@ -142,7 +142,11 @@ impl Top {
         let headings = headings.into_iter().map(|heading| {
             let line = Line::raw(heading);
             let to_the_right = ["ID", "IN", "OUT", "UP", "BYTES"].contains(&heading);
-            Cell::new(if to_the_right { line.right_aligned() } else { line })
+            Cell::new(if to_the_right {
+                line.right_aligned()
+            } else {
+                line
+            })
         });
         let style = Style::new().add_modifier(Modifier::REVERSED);
         Table::new(rows, widths).header(Row::new(headings).style(style))
@@ -161,7 +165,10 @@ fn bar(rates: (u64, u64), most: u64, room: u16) -> Line<'static> {
         let share = u128::from(rate) * u128::from(room) * 8 / u128::from(most.max(1));
         usize::try_from(share).unwrap_or(0)
     };
-    let (inward, both) = (eighths(rates.0) / 8, eighths(rates.0.saturating_add(rates.1)));
+    let (inward, both) = (
+        eighths(rates.0) / 8,
+        eighths(rates.0.saturating_add(rates.1)),
+    );
     let full = both / 8;
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let rest = rest.get(both % 8).copied().unwrap_or_default();
@@ -196,7 +203,9 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, 24)).unwrap();
         terminal.draw(|frame| top.draw(frame)).unwrap();
         let text = terminal.backend().to_string();
-        let lines = text.lines().map(|line| line.trim_matches('"').trim_end().to_owned());
+        let lines = text
+            .lines()
+            .map(|line| line.trim_matches('"').trim_end().to_owned());
         lines.collect()
     }
 
@@ -208,7 +217,10 @@ mod tests {
         let mut top = Top::default();
         let start = Instant::now();
         top.update(start, vec![client(1, "ann", 0, 0), client(2, "bob", 0, 0)]);
-        let after = vec![client(1, "ann", 1000, 0), client(2, "bob", 125_000, 375_000)];
+        let after = vec![
+            client(1, "ann", 1000, 0),
+            client(2, "bob", 125_000, 375_000),
+        ];
         top.update(start + Duration::from_secs(1), after);
         top
     }
@@ -221,7 +233,10 @@ mod tests {
             "gateway top: 2 connected, in 1.0 Mbit/s, out 3.0 Mbit/s"
         );
         assert!(lines[3].contains("bob"), "{lines:#?}");
-        assert!(lines[3].contains("1.0 Mbit/s  3.0 Mbit/s ███"), "{lines:#?}");
+        assert!(
+            lines[3].contains("1.0 Mbit/s  3.0 Mbit/s ███"),
+            "{lines:#?}"
+        );
         assert!(lines[4].contains("ann"), "{lines:#?}");
         assert!(lines[4].contains("8.0 kbit/s     0 bit/s"), "{lines:#?}");
         assert!(!lines[4].contains('█'), "{lines:#?}");

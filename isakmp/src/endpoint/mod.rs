@@ -24,9 +24,9 @@ use crate::config::{ChildRequest, Config, Path, Peer, Transmit};
 use crate::crypto;
 use crate::error::{ConfigError, Error};
 use crate::event::{ChildId, CloseReason, Event, RefusedReason, SaId};
-use crate::secret::KeyLogLine;
 use crate::job::{Exchange, Job, JobResult, Purpose, Work};
 use crate::keys::Cookies;
+use crate::secret::KeyLogLine;
 use crate::suite::{Group, Hash};
 use crumbs::Crumbs;
 use fragment::Fragments;
@@ -155,7 +155,8 @@ impl Endpoint {
     pub fn set_key_log(&mut self, on: bool) {
         self.key_log = on;
         if on {
-            let keys = |sa: &Sa| Some((sa.cookies.initiator, sa.keys.as_ref()?.encryption().clone()));
+            let keys =
+                |sa: &Sa| Some((sa.cookies.initiator, sa.keys.as_ref()?.encryption().clone()));
             let lines: Vec<_> = self.sas.values().filter_map(|sa| keys(sa)).collect();
             for (cookie, key) in lines {
                 self.event(Event::KeyLog(KeyLogLine::new(cookie, key)));
