@@ -60,12 +60,8 @@ impl Engine {
     /// CBC, or nothing for NULL. `text` is whole blocks.
     pub(crate) fn encrypt(&self, iv: &[u8], text: &mut [u8]) {
         match self {
-            Self::Des(c) => {
-                lanes::cbc_encrypt(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b));
-            }
-            Self::TripleDes(c) => {
-                lanes::cbc_encrypt(&mut [Lane::new(iv, text)], |b| c.encrypt_blocks(b));
-            }
+            Self::Des(c) => cbc_encrypt(&c.plain, iv, text),
+            Self::TripleDes(c) => cbc_encrypt(&c.plain, iv, text),
             Self::Aes128(c) => cbc_encrypt(&c.plain, iv, text),
             Self::Aes192(c) => cbc_encrypt(&c.plain, iv, text),
             Self::Aes256(c) => cbc_encrypt(&c.plain, iv, text),

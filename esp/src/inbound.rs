@@ -3,7 +3,7 @@ use crate::cipher::Engine;
 use crate::integrity::{BATCH, Hasher, Signed, macs, verify};
 use crate::lanes::hash::Tag;
 use crate::lifetime::{Expiry, Usage};
-use crate::outbound::{Aad, low32};
+use crate::outbound::{Aad, PADDING, low32};
 use crate::replay::ReplayWindow;
 use crate::{HEADER, NO_NEXT_HEADER, OpenError, SaConfig, SaError, Suite};
 use fearless_simd::Level;
@@ -275,10 +275,6 @@ impl InboundSa {
 fn strip(text: &[u8]) -> Option<(usize, u8)> {
     let (before, [padding, next_header]) = text.split_last_chunk::<2>()?;
     let payload = before.len().checked_sub(usize::from(*padding))?;
-    let good = before
-        .get(payload..)?
-        .iter()
-        .zip(1..=u8::MAX)
-        .all(|(byte, value)| *byte == value);
+    let good = before.get(payload..)? == PADDING.get(..usize::from(*padding))?;
     good.then_some((payload, *next_header))
 }

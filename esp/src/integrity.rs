@@ -92,7 +92,9 @@ pub(crate) fn macs(level: Level, work: &[Option<(&Hasher, Signed<'_>)>], tags: &
         let mut places = [0; BATCH];
         let mut found = 0;
         for (i, item) in work.iter().enumerate().take(BATCH) {
-            if item.is_some_and(|(hasher, _)| hasher.kind() == Some(kind)) {
+            if let Some((Hasher::Lanes(key), _)) = item
+                && key.kind == kind
+            {
                 places[found] = i;
                 found += 1;
             }

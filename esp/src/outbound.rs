@@ -309,15 +309,27 @@ pub(crate) fn protect<'j, 'b: 'j>(
     }
 }
 
+/// What padding is made of.
+pub(crate) const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    let mut i = 0;
+    while i < 255 {
+        padding[i as usize] = i + 1;
+        i += 1;
+    }
+    padding
+};
+
 /// Padding 1, 2, 3 ..., its length and the next header (RFC 4303 section 2.4).
 fn pad(text: &mut [u8], payload: usize, next_header: u8) {
     let Some(behind) = text.get_mut(payload..) else {
         return;
     };
-    let padding = u8::try_from(behind.len() - 2).unwrap_or(u8::MAX);
-    for (byte, value) in behind.iter_mut().zip(1..=padding) {
-        *byte = value;
+    let padding = behind.len().saturating_sub(2);
+    if let (Some(to), Some(from)) = (behind.get_mut(..padding), PADDING.get(..padding)) {
+        to.copy_from_slice(from);
     }
+    let padding = u8::try_from(padding).unwrap_or(u8::MAX);
     if let Some(trailer) = behind.last_chunk_mut::<2>() {
         *trailer = [padding, next_header];
     }

@@ -7,9 +7,7 @@ use esp::{Cipher, InboundSa, Integrity, Open, OutboundSa, SaConfig, Seal, Suite}
 use hmac::{Hmac, Mac};
 use openssl::cipher::{Cipher as OpensslCipher, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
-use openssl::md::{Md, MdRef};
-use openssl::md_ctx::MdCtx;
-use openssl::pkey::{PKey, Private};
+use openssl::sha::{Sha1, Sha256};
 use std::ffi::{CStr, c_char, c_int};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -145,11 +143,38 @@ impl Plain {
     }
 }
 
+/// The states behind an HMAC's inner and outer key.
+enum Hash {
+    None,
+    Sha1([Sha1; 2]),
+    Sha256([Sha256; 2]),
+}
+
+impl Hash {
+    fn sign(&self, data: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Sha1([inner, outer]) => {
+                let (mut inner, mut outer) = (inner.clone(), outer.clone());
+                inner.update(data);
+                outer.update(&inner.finish());
+                std::hint::black_box(outer.finish());
+            }
+            Self::Sha256([inner, outer]) => {
+                let (mut inner, mut outer) = (inner.clone(), outer.clone());
+                inner.update(data);
+                outer.update(&inner.finish());
+                std::hint::black_box(outer.finish());
+            }
+        }
+    }
+}
+
 /// Cipher and MAC of a packet with OpenSSL's own functions.
 struct Openssl {
     cipher: &'static CipherRef,
     context: CipherCtx,
-    hash: Option<(&'static MdRef, PKey<Private>, MdCtx)>,
+    hash: Hash,
     bufs: Vec<Vec<u8>>,
     length: usize,
     tag: [u8; 16],
@@ -158,15 +183,21 @@ struct Openssl {
 impl Openssl {
     /// None where OpenSSL has no such cipher: DES is in its legacy provider.
     fn new(suite: usize, length: usize) -> Option<Self> {
+        let mut sha1 = [Sha1::new(), Sha1::new()];
+        let mut sha256 = [Sha256::new(), Sha256::new()];
+        for (i, pad) in [0x36, 0x5c].into_iter().enumerate() {
+            sha1[i].update(&[pad; 64]);
+            sha256[i].update(&[pad; 64]);
+        }
+        let (sha1, sha256) = (Hash::Sha1(sha1), Hash::Sha256(sha256));
         let (cipher, hash) = match suite {
-            0 => (OpensslCipher::aes_128_cbc(), Some(Md::sha1())),
-            1 => (OpensslCipher::aes_256_cbc(), Some(Md::sha256())),
-            2 => (OpensslCipher::des_ede3_cbc(), Some(Md::sha1())),
+            0 => (OpensslCipher::aes_128_cbc(), sha1),
+            1 => (OpensslCipher::aes_256_cbc(), sha256),
+            2 => (OpensslCipher::des_ede3_cbc(), sha1),
             3 => return None,
-            _ => (OpensslCipher::aes_128_gcm(), None),
+            _ => (OpensslCipher::aes_128_gcm(), Hash::None),
         };
         let key: Vec<u8> = (1..=32_u8).map(|i| i * 3).collect();
-        let hash = hash.map(|md| (md, PKey::hmac(&key[..md.size()]).unwrap(), MdCtx::new().unwrap()));
         let mut context = CipherCtx::new().unwrap();
         let key = &key[..cipher.key_length()];
         context.encrypt_init(Some(cipher), Some(key), Some(&[7; 16][..cipher.iv_length()])).unwrap();
@@ -178,18 +209,11 @@ impl Openssl {
         let iv = &[7; 16][..self.cipher.iv_length()];
         for buf in &mut self.bufs {
             let text = 24..24 + self.length;
-            let mut sign = |buf: &[u8]| {
-                if let Some((md, key, context)) = &mut self.hash {
-                    context.digest_sign_init(Some(md), key).unwrap();
-                    context.digest_sign_update(&buf[..text.end]).unwrap();
-                    context.digest_sign_final(Some(&mut [0; 64])).unwrap();
-                }
-            };
-            if !seal {
-                sign(buf);
-            }
             // GCM's tag would be wrong in the second turn: decryption computes the same.
-            let gcm = self.hash.is_none();
+            let gcm = matches!(self.hash, Hash::None);
+            if !seal {
+                self.hash.sign(&buf[..text.end]);
+            }
             if seal || gcm {
                 self.context.encrypt_init(None, None, Some(iv)).unwrap();
             } else {
@@ -205,7 +229,7 @@ impl Openssl {
                 self.context.tag(&mut self.tag).unwrap();
             }
             if seal {
-                sign(buf);
+                self.hash.sign(&buf[..text.end]);
             }
         }
     }

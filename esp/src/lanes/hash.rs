@@ -191,17 +191,23 @@ fn mac_one<H: Hash>(begun: Begun, job: &Job<'_>) -> Tag {
     let (body, rest) = job.message.as_chunks();
     let Begun { mut state, blocks } = begun;
     H::compress_one(&mut state, body.get(blocks..).unwrap_or_default());
-    let (tail, blocks) = tail::<H>(rest, job.suffix, job.message.len());
-    H::compress_one(&mut state, tail.split_at(blocks).0);
-    let outer = outer_block::<H>(&state);
+    let mut end = [[0; 64]; 2];
+    let blocks = tail::<H>(&mut end, rest, job.suffix, job.message.len());
+    H::compress_one(&mut state, end.split_at(blocks).0);
+    outer_tail::<H>(&mut end, &state);
     state = job.key.outer;
-    H::compress_one(&mut state, &[outer]);
+    H::compress_one(&mut state, &end[..1]);
     bytes::<H>(&state)
 }
 
-/// The last one or two blocks of the inner hash: what is left, the suffix, and the hash's padding.
-fn tail<H: Hash>(rest: &[u8], suffix: Option<[u8; 4]>, length: usize) -> ([[u8; 64]; 2], usize) {
-    let mut tail = [[0; 64]; 2];
+/// The last one or two blocks of a hash: what is left, the suffix, and the hash's padding. Gives
+/// how many.
+fn tail<H: Hash>(
+    tail: &mut [[u8; 64]; 2],
+    rest: &[u8],
+    suffix: Option<[u8; 4]>,
+    length: usize,
+) -> usize {
     let flat = tail.as_flattened_mut();
     let suffix = suffix.as_ref().map_or(&[][..], |s| s.as_slice());
     let end = rest.len() + suffix.len();
@@ -209,6 +215,7 @@ fn tail<H: Hash>(rest: &[u8], suffix: Option<[u8; 4]>, length: usize) -> ([[u8; 
     flat[rest.len()..end].copy_from_slice(suffix);
     flat[end] = 0x80;
     let blocks = if end + 9 > 64 { 2 } else { 1 };
+    flat[end + 1..blocks * 64 - 8].fill(0);
     // The key's block counts too.
     let bits = (64 + length + suffix.len()) as u64 * 8;
     let bits = if H::BIG_ENDIAN {
@@ -217,13 +224,13 @@ fn tail<H: Hash>(rest: &[u8], suffix: Option<[u8; 4]>, length: usize) -> ([[u8; 
         bits.to_le_bytes()
     };
     flat[blocks * 64 - 8..blocks * 64].copy_from_slice(&bits);
-    (tail, blocks)
+    blocks
 }
 
-/// The block of the outer hash behind the key's.
-fn outer_block<H: Hash>(inner: &State) -> [u8; 64] {
+/// [`tail`] of the outer hash: the inner one's result.
+fn outer_tail<H: Hash>(to: &mut [[u8; 64]; 2], inner: &State) {
     let digest = bytes::<H>(inner);
-    tail::<H>(&digest[..H::WORDS * 4], None, H::WORDS * 4).0[0]
+    tail::<H>(to, &digest[..H::WORDS * 4], None, H::WORDS * 4);
 }
 
 fn bytes<H: Hash>(state: &State) -> Tag {
@@ -332,11 +339,10 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             Part::Idle => {}
             Part::Body => self.start_tail(lane),
             Part::Tail => {
-                let block = outer_block::<H>(&self.states[lane]);
-                let outer = self.jobs[job].key.outer;
-                self.states[lane] = outer;
+                let state = &mut self.states[lane];
                 let lane = &mut self.lanes[lane];
-                lane.scratch[0] = block;
+                outer_tail::<H>(&mut lane.scratch, state);
+                *state = self.jobs[job].key.outer;
                 (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
             }
             Part::Outer => {
@@ -367,8 +373,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         let lane = &mut self.lanes[lane];
         let job = &self.jobs[lane.job];
         let (_, rest) = job.message.as_chunks::<64>();
-        let (scratch, blocks) = tail::<H>(rest, job.suffix, job.message.len());
-        lane.scratch = scratch;
+        let blocks = tail::<H>(&mut lane.scratch, rest, job.suffix, job.message.len());
         (lane.part, lane.done, lane.to_do) = (Part::Tail, 0, blocks);
     }
 
@@ -376,8 +381,8 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
     fn finish(mut self, tags: &mut [Tag]) {
         for lane in 0..N {
             while self.lanes[lane].part != Part::Idle {
-                let now = self.lanes[lane];
-                let blocks = source(self.jobs, &now).split_at(now.to_do).0;
+                let now = &self.lanes[lane];
+                let blocks = source(self.jobs, now).split_at(now.to_do).0;
                 H::compress_one(&mut self.states[lane], blocks);
                 self.lanes[lane].to_do = 0;
                 self.advance(lane, tags);

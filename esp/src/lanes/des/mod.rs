@@ -22,7 +22,7 @@ type RoundKey = [u64; 8];
 
 /// DES or 3DES with its key schedule.
 pub(crate) struct Key<C> {
-    plain: C,
+    pub(crate) plain: C,
     unit: Unit,
 }
 
