@@ -3,7 +3,6 @@
 use crate::event::{DropReason, Ingress, Verdict};
 use crate::firewall::Firewall;
 use crate::interface::InterfaceId;
-use crate::process::Seen;
 use crate::wire::Malformed;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -39,11 +38,6 @@ impl<'a> Job<'a> {
 /// As many misses as a processor has under way, and more than one flow is worth.
 const BATCH: usize = 32;
 
-const UNSEEN: Seen = Seen {
-    view: Err(Malformed::Header),
-    hash: 0,
-};
-
 impl Firewall {
     /// Does what [`process`](Self::process) does, for one packet after the other, but waits for
     /// memory once for many of them: with a million flows that is most of the time.
@@ -58,17 +52,16 @@ impl Firewall {
             self.expire(ms);
         }
         for jobs in jobs.chunks_mut(BATCH) {
-            let mut seen = [UNSEEN; BATCH];
+            let mut all = [const { Err(Malformed::Header) }; BATCH];
             let mut hashes = [0; BATCH];
-            for ((job, seen), hash) in jobs.iter().zip(&mut seen).zip(&mut hashes) {
+            for ((job, seen), hash) in jobs.iter().zip(&mut all).zip(&mut hashes) {
                 *seen = self.see(job.buf, &job.packet);
-                *hash = seen.hash;
+                *hash = seen.as_ref().map_or(0, |seen| seen.hash);
             }
-            self.table
-                .touch(hashes.get(..jobs.len()).unwrap_or_default());
-            for (job, seen) in jobs.iter_mut().zip(seen) {
+            self.table.touch(hashes.get(..jobs.len()).unwrap_or_default());
+            for (job, seen) in jobs.iter_mut().zip(&mut all) {
                 let packet = job.packet.clone();
-                job.verdict = self.judge(ms, job.ingress, job.buf, packet, seen, route);
+                job.verdict = self.judge(ms, job.ingress, job.buf, packet, seen.as_mut(), route);
             }
         }
     }

@@ -2,14 +2,13 @@
 
 /// HC' = ~(~HC + ~m + m') (RFC 1624 equation 3).
 pub(crate) fn update(checksum: u16, old: &[u16], new: &[u16]) -> u16 {
-    let mut sum = u32::from(!checksum);
-    for word in old {
-        sum += u32::from(!*word);
-    }
-    for word in new {
-        sum += u32::from(*word);
-    }
-    !fold(sum)
+    let old = old.iter().map(|word| u32::from(!*word));
+    change(checksum, old.chain(new.iter().map(|word| u32::from(*word))).sum())
+}
+
+/// The same, of ~m and m' of a few words added up.
+pub(crate) fn change(checksum: u16, words: u32) -> u16 {
+    !fold(u32::from(!checksum) + words)
 }
 
 /// Of a whole run of bytes (RFC 1071).

@@ -1,5 +1,4 @@
-use crate::policy::{Kind, Rule, RuleAction, Scope};
-use crate::table::Table;
+use crate::policy::{Kind, Prefix, Rule, RuleAction, Scope};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -33,6 +32,8 @@ pub struct Nat {
     /// The global addresses. A private host always gets the same one (RFC 4787 REQ-2). None: the
     /// first own address of the interface that a packet leaves by, whatever it is at the time.
     pub addresses: Vec<Ipv4Addr>,
+    /// Destinations that packets go to as they are (RFC 6888 REQ-6). Default: none.
+    pub except: Vec<Prefix>,
     /// Who may send to a mapped port. Default: whom the private host sent to, address and port.
     pub filtering: Filtering,
     /// Ports for hosts that use 1024 and up. Default: 1024 to 65535.
@@ -75,6 +76,7 @@ impl Nat {
             from: Scope::Side(Kind::Private),
             to: Scope::Side(Kind::Public),
             addresses: Vec::new(),
+            except: Vec::new(),
             filtering: Filtering::default(),
             ports: 1024..=u16::MAX,
             low_ports: 1..=1023,
@@ -124,7 +126,7 @@ impl Default for Timeouts {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Flows in all, at most 16,777,214. Default 262,144.
+    /// Flows in all. Default 262,144.
     pub flows: usize,
     /// Flows of one user: a private IPv4 address, or IPv6 /64. Default 8,192.
     pub flows_per_host: usize,
@@ -160,8 +162,8 @@ pub enum ConfigError {
     /// The range of NAT ports is empty or begins with 0.
     #[error("NAT ports {0} to {1} are no range of ports from 1 up")]
     BadPorts(u16, u16),
-    /// A limit is zero, or more flows than the table has numbers for.
-    #[error("limits of flows must be 1 to {}", Table::MAX_FLOWS)]
+    /// A limit is zero, or more flows than 2^30.
+    #[error("limits of flows must be 1 to 1073741824")]
     BadLimit,
     /// A port forwarding to no port.
     #[error("rule {0} forwards to port 0")]
@@ -177,7 +179,7 @@ impl Config {
                 }
             }
         }
-        let flows = 1..=Table::MAX_FLOWS;
+        let flows = 1..=1 << 30;
         if !flows.contains(&self.limits.flows) || self.limits.flows_per_host == 0 {
             return Err(ConfigError::BadLimit);
         }

@@ -6,7 +6,7 @@ use crate::event::DropReason;
 use crate::firewall::Firewall;
 use crate::flow::Tuple;
 use crate::process::{Exit, Refusal, Route};
-use crate::wire::{self, Body, End, Extent, Packet};
+use crate::wire::{self, Body, Extent, Packet};
 use std::net::IpAddr;
 
 /// No link of the internet of today has less; RFC 8200 section 5 for IPv6. What tells of less only
@@ -54,7 +54,7 @@ impl Firewall {
             return Err(DropReason::OutOfWindow.into());
         }
         let came_from = flow.interfaces.get(way.index()).copied();
-        if came_from.and_then(|id| self.kind(id)) != Some(kind) {
+        if came_from.and_then(|id| self.interfaces.kind(id)) != Some(kind) {
             return Err(DropReason::Spoofed.into());
         }
         let target = flow.target(way);
@@ -64,12 +64,15 @@ impl Firewall {
         }
         // The source of an error from inside is the router's global address (REQ-5c), unless the
         // packet is not translated on this side at all.
-        if let (IpAddr::V4(address), true) = (target.source.0, target.source != answer.source) {
-            wire::rewrite(bytes, view, End::Source, address, 0);
-        }
-        if let IpAddr::V4(address) = target.destination.0 {
-            wire::rewrite(bytes, view, End::Destination, address, 0);
-        }
+        let source = match target.source.0 {
+            IpAddr::V4(address) if target.source != answer.source => Some((address, 0)),
+            _ => None,
+        };
+        let destination = match target.destination.0 {
+            IpAddr::V4(address) => Some((address, 0)),
+            IpAddr::V6(_) => None,
+        };
+        wire::rewrite(bytes, view, source, destination);
         if target != answer {
             wire::mend_icmp(bytes, view);
         }
@@ -79,14 +82,11 @@ impl Firewall {
 
 /// Rewrites what differs from `target`.
 pub(crate) fn translate(bytes: &mut [u8], view: &mut Packet, target: &Tuple) {
-    if (view.source, view.source_port) != target.source
-        && let (IpAddr::V4(address), port) = target.source
-    {
-        wire::rewrite(bytes, view, End::Source, address, port);
-    }
-    if (view.destination, view.destination_port) != target.destination
-        && let (IpAddr::V4(address), port) = target.destination
-    {
-        wire::rewrite(bytes, view, End::Destination, address, port);
-    }
+    let new = |seen: (IpAddr, u16), wanted: (IpAddr, u16)| match wanted {
+        (IpAddr::V4(address), port) if seen != wanted => Some((address, port)),
+        _ => None,
+    };
+    let source = new((view.source, view.source_port), target.source);
+    let destination = new((view.destination, view.destination_port), target.destination);
+    wire::rewrite(bytes, view, source, destination);
 }

@@ -6,7 +6,7 @@ use crate::fragments::Fragments;
 use crate::hash::Key;
 use crate::interface::{InterfaceId, Interfaces};
 use crate::nat::{ActiveNat, Mappings};
-use crate::policy::{Interface, Kind};
+use crate::policy::Interface;
 use crate::table::Table;
 use crate::wire::{Extent, IcmpError, Packet, build_error};
 use rand_core::CryptoRng;
@@ -323,8 +323,7 @@ impl Firewall {
 
     /// The translation that has this global address.
     pub(crate) fn nat_of(&self, address: IpAddr) -> Option<&ActiveNat> {
-        let IpAddr::V4(v4) = address else { return None };
-        self.nats.iter().find(|nat| nat.addresses.contains(&v4))
+        ActiveNat::of(&self.nats, address)
     }
 
     pub(crate) fn tell(&mut self, event: impl FnOnce() -> Event) {
@@ -340,14 +339,6 @@ impl Firewall {
         for (_, count) in all.filter(|(other, _)| **other == reason) {
             *count += 1;
         }
-    }
-
-    /// Which side an interface is on; the router itself is private.
-    pub(crate) fn kind(&self, id: InterfaceId) -> Option<Kind> {
-        if id == InterfaceId::LOCAL {
-            return Some(Kind::Private);
-        }
-        self.interfaces.get(id).map(|interface| interface.kind)
     }
 }
 

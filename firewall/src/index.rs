@@ -5,21 +5,20 @@
 //! insertion.
 
 /// In a bucket.
-const ENTRIES: usize = 15;
+const ENTRIES: usize = 12;
 /// Entries a bucket on average, above which the table grows.
-const LOAD: usize = 12;
-const TAG_SHIFT: u32 = 24;
-/// The number of a place has this many bits, 8 of the hash stand above them.
-pub(crate) const MAX_PLACE: u32 = (1 << TAG_SHIFT) - 2;
-const PLACE: u32 = (1 << TAG_SHIFT) - 1;
-const VACANT: u32 = u32::MAX;
+const LOAD: usize = 9;
+/// Of an entry that is none.
+const VACANT: u8 = 0;
 
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
-    entries: [u32; ENTRIES],
+    /// Bits of each entry's hash.
+    tags: [u8; ENTRIES],
     /// How many entries wanted to be here, found it full and went on.
     passed: u32,
+    places: [u32; ENTRIES],
 }
 
 #[derive(Debug)]
@@ -80,8 +79,8 @@ impl Index {
             return;
         };
         *next += 1;
-        for entry in bucket.entries.into_iter().filter(|entry| *entry != VACANT) {
-            let place = entry & PLACE;
+        let entries = bucket.tags.into_iter().zip(bucket.places);
+        for (_, place) in entries.filter(|(tag, _)| *tag != VACANT) {
             for hash in hashes(place) {
                 if old.remove(hash, place) {
                     self.table.insert(hash, place);
@@ -123,8 +122,9 @@ impl Index {
 impl Table {
     fn new(buckets: usize) -> Self {
         let empty = Bucket {
-            entries: [VACANT; ENTRIES],
+            tags: [VACANT; ENTRIES],
             passed: 0,
+            places: [0; ENTRIES],
         };
         Self {
             buckets: vec![empty; buckets],
@@ -134,7 +134,7 @@ impl Table {
 
     fn home(&self, hash: u64) -> usize {
         // The size is a power of two.
-        usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0) & (self.buckets.len() - 1)
+        usize::try_from(hash & (self.buckets.len() as u64 - 1)).unwrap_or(0)
     }
 
     /// The buckets that an entry may be in, most likely first.
@@ -161,8 +161,8 @@ impl Table {
             let Some(bucket) = self.buckets.get_mut(at) else {
                 return;
             };
-            if let Some(entry) = bucket.entries.iter_mut().find(|entry| **entry == VACANT) {
-                *entry = tag(hash) << TAG_SHIFT | place;
+            if let Some((space, entry)) = bucket.entry(VACANT, |_| true) {
+                (*space, *entry) = (tag(hash), place);
                 self.len += 1;
                 return;
             }
@@ -171,10 +171,11 @@ impl Table {
     }
 
     /// The bucket that has an entry.
-    fn bucket_of(&self, hash: u64, entry: u32) -> Option<usize> {
+    fn bucket_of(&self, hash: u64, place: u32) -> Option<usize> {
         for at in self.walk(hash) {
             let bucket = self.buckets.get(at)?;
-            if bucket.entries.contains(&entry) {
+            let mut entries = bucket.tags.iter().zip(&bucket.places);
+            if entries.any(|entry| entry == (&tag(hash), &place)) {
                 return Some(at);
             }
             if bucket.passed == 0 {
@@ -185,16 +186,14 @@ impl Table {
     }
 
     fn replace(&mut self, hash: u64, place: u32, by: u32) -> bool {
-        let (old, new) = (tag(hash) << TAG_SHIFT | place, tag(hash) << TAG_SHIFT | by);
-        let bucket = self.bucket_of(hash, old);
+        let bucket = self.bucket_of(hash, place);
         let bucket = bucket.and_then(|at| self.buckets.get_mut(at));
-        let entry = bucket.and_then(|b| b.entries.iter_mut().find(|entry| **entry == old));
-        entry.map(|entry| *entry = new).is_some()
+        let entry = bucket.and_then(|bucket| bucket.entry(tag(hash), |other| other == place));
+        entry.map(|(_, entry)| *entry = by).is_some()
     }
 
     fn remove(&mut self, hash: u64, place: u32) -> bool {
-        let wanted = tag(hash) << TAG_SHIFT | place;
-        let Some(found) = self.bucket_of(hash, wanted) else {
+        let Some(found) = self.bucket_of(hash, place) else {
             return false;
         };
         for at in self.walk(hash) {
@@ -202,8 +201,8 @@ impl Table {
                 return false;
             };
             if at == found {
-                if let Some(entry) = bucket.entries.iter_mut().find(|entry| **entry == wanted) {
-                    *entry = VACANT;
+                if let Some((tag, _)) = bucket.entry(tag(hash), |other| other == place) {
+                    *tag = VACANT;
                     self.len -= 1;
                 }
                 return true;
@@ -216,26 +215,42 @@ impl Table {
 
 impl Bucket {
     /// Places whose hash has this tag.
-    fn matching(&self, tag: u32) -> impl Iterator<Item = u32> {
-        // All at once, without a branch for each.
-        let mut hits = 0_u32;
-        for (n, entry) in self.entries.iter().enumerate() {
-            hits |= u32::from(entry >> TAG_SHIFT == tag) << n;
-        }
+    fn matching(&self, tag: u8) -> impl Iterator<Item = u32> {
+        let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb] = self.tags;
+        let first = u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
+        let rest = u64::from(u32::from_le_bytes([t8, t9, ta, tb])) | !0 << 32;
+        let pattern = u64::from(tag) * LOW_BITS;
+        let mut hits = [zeros(first ^ pattern), zeros(rest ^ pattern)];
         std::iter::from_fn(move || {
-            let entry = self
-                .entries
-                .get(usize::try_from(hits.trailing_zeros()).ok()?);
-            hits &= hits.wrapping_sub(1);
-            entry.map(|entry| entry & PLACE)
+            let (word, before) = match &mut hits {
+                [first, _] if *first != 0 => (first, 0),
+                [_, rest] => (rest, 8),
+            };
+            let at = before + usize::try_from(word.trailing_zeros() / 8).ok()?;
+            *word &= word.wrapping_sub(1);
+            self.places.get(at).copied()
         })
-        .filter(|place| *place != PLACE)
+    }
+
+    /// The first entry with this tag that `fits`.
+    fn entry(&mut self, tag: u8, fits: impl Fn(u32) -> bool) -> Option<(&mut u8, &mut u32)> {
+        let mut entries = self.tags.iter_mut().zip(&mut self.places);
+        entries.find(|(other, place)| **other == tag && fits(**place))
     }
 }
 
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const NOT_HIGH: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+/// The high bit of each byte that is zero.
+fn zeros(word: u64) -> u64 {
+    !((word & NOT_HIGH).wrapping_add(NOT_HIGH) | word | NOT_HIGH)
+}
+
 /// Bits of the hash that do not choose its bucket.
-fn tag(hash: u64) -> u32 {
-    u32::try_from(hash >> 56).unwrap_or(0)
+fn tag(hash: u64) -> u8 {
+    let [.., high] = hash.to_le_bytes();
+    high.max(1)
 }
 
 #[cfg(test)]
@@ -271,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_are_found_in_buckets_of_fifteen() {
+    fn a_million_are_found() {
         let mut index = Index::default();
         let hash = |p: u32| {
             u64::from(p)

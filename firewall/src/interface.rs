@@ -1,7 +1,7 @@
 //! The interfaces there are, and which addresses belong to them.
 
 use crate::hash::Key;
-use crate::policy::{Interface, Prefix};
+use crate::policy::{Interface, Kind, Prefix};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 
@@ -52,6 +52,14 @@ impl Interfaces {
     pub(crate) fn get(&self, id: InterfaceId) -> Option<&Interface> {
         let (current, interface) = self.slots.get(index(id))?;
         interface.as_ref().filter(|_| *current == id)
+    }
+
+    /// Which side an interface is on; the router itself is private.
+    pub(crate) fn kind(&self, id: InterfaceId) -> Option<Kind> {
+        if id == InterfaceId::LOCAL {
+            return Some(Kind::Private);
+        }
+        self.get(id).map(|interface| interface.kind)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (InterfaceId, &Interface)> {

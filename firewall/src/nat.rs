@@ -5,7 +5,7 @@ use crate::clock::{self, Instant8};
 use crate::config::{Config, Filtering, Nat};
 use crate::flow::{NONE, Tuple};
 use crate::hash::Key;
-use crate::index::{Index, MAX_PLACE};
+use crate::index::Index;
 use crate::interface::{InterfaceId, Interfaces};
 use crate::policy::Interface;
 use crate::ports::{Class, Ports};
@@ -51,6 +51,16 @@ impl ActiveNat {
             egress: Some(id),
         });
         active.collect()
+    }
+
+    /// The one that has this global address.
+    pub(crate) fn of(nats: &[Self], address: IpAddr) -> Option<&Self> {
+        let IpAddr::V4(v4) = address else { return None };
+        nats.iter().find(|nat| nat.addresses.contains(&v4))
+    }
+
+    pub(crate) fn excepts(&self, destination: IpAddr) -> bool {
+        self.except.iter().any(|prefix| prefix.contains(destination))
     }
 
     /// Whether it is for packets that come in and leave by these.
@@ -139,9 +149,6 @@ impl Mappings {
         }
         if let Some((index, mapping)) = self.of_private(nat, protocol, private) {
             return Some((index, mapping.global));
-        }
-        if self.mappings.len() >= usize::try_from(MAX_PLACE).ok()? {
-            return None;
         }
         let port = self.take_port(config, nat, protocol, (address, private.1), rng)?;
         let index = self.mappings.insert(Mapping {

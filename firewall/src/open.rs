@@ -47,12 +47,12 @@ impl Firewall {
         let kind = from.kind;
         let hairpin = kind == Kind::Private && target != original;
         let nat = if hairpin {
-            self.nat_of(original.destination.0)
+            ActiveNat::of(&nats, original.destination.0)
         } else {
             let interface = self.interfaces.get(to);
             interface.and_then(|leaving| nats.iter().find(|nat| nat.is_for(from, (to, leaving))))
         };
-        let nat = nat.filter(|_| view.is_v4()).cloned();
+        let nat = nat.filter(|nat| view.is_v4() && !nat.excepts(target.destination.0));
         let tcp = first_segment(view, nat.is_none() && target == original)?;
         let inbound = kind == Kind::Public && to != InterfaceId::LOCAL;
         let user = if inbound {
@@ -62,7 +62,7 @@ impl Firewall {
         };
         self.make_room(ms, user_of(user))?;
         let mut mapping = opening.mapping;
-        if let (Some(nat), IpAddr::V4(private)) = (&nat, original.source.0) {
+        if let (Some(nat), IpAddr::V4(private)) = (nat, original.source.0) {
             let endpoint = (original.protocol, (private, original.source.1));
             let mapped = self.mappings.map(&config, nat, endpoint, &mut *self.rng);
             let (index, (address, port)) = mapped.ok_or(DropReason::Full)?;

@@ -57,10 +57,11 @@ impl Exit {
     };
 }
 
-/// A packet, read, and the hash of its tuple.
+/// A packet, read, and its tuple with the hash of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
-    pub(crate) view: Result<Packet, Malformed>,
+    pub(crate) view: Packet,
+    pub(crate) tuple: Tuple,
     pub(crate) hash: u64,
 }
 
@@ -81,19 +82,17 @@ impl Firewall {
         if self.is_due(ms) {
             self.expire(ms);
         }
-        let seen = self.see(buf, &packet);
-        self.judge(ms, ingress, buf, packet, seen, route)
+        let mut seen = self.see(buf, &packet);
+        self.judge(ms, ingress, buf, packet, seen.as_mut(), route)
     }
 
     /// Reads a packet.
-    pub(crate) fn see(&self, buf: &[u8], packet: &Range<usize>) -> Seen {
-        let bytes = buf.get(packet.clone()).ok_or(Malformed::Header);
-        let view = bytes.and_then(|bytes| Packet::parse(bytes, Extent::Whole));
-        let hash = match &view {
-            Ok(view) => self.table.hash(&Tuple::of(view)),
-            Err(_) => 0,
-        };
-        Seen { view, hash }
+    pub(crate) fn see(&self, buf: &[u8], packet: &Range<usize>) -> Result<Seen, Malformed> {
+        let bytes = buf.get(packet.clone()).ok_or(Malformed::Header)?;
+        let view = Packet::parse(bytes, Extent::Whole)?;
+        let tuple = Tuple::of(&view);
+        let hash = self.table.hash(&tuple);
+        Ok(Seen { view, tuple, hash })
     }
 
     pub(crate) fn judge(
@@ -102,22 +101,17 @@ impl Firewall {
         ingress: Ingress,
         buf: &mut [u8],
         packet: Range<usize>,
-        seen: Seen,
+        seen: Result<&mut Seen, &mut Malformed>,
         route: Route<'_>,
     ) -> Verdict {
-        let judged = match (seen.view, buf.get_mut(packet.clone())) {
-            (Ok(mut view), Some(bytes)) => {
-                let seen = (&mut view, seen.hash);
-                match seen.0.fragment {
-                    None => self
-                        .judge_whole(ms, ingress, bytes, seen, route)
-                        .map(|exit| self.leave(bytes, &view, exit)),
-                    Some(fragment) => {
-                        self.judge_fragment(ms, ingress, bytes, seen, fragment, route)
-                    }
-                }
-            }
-            (Err(malformed), _) => Err(DropReason::from(malformed).into()),
+        let judged = match (seen, buf.get_mut(packet.clone())) {
+            (Ok(seen), Some(bytes)) => match seen.view.fragment {
+                None => self
+                    .judge_whole(ms, ingress, bytes, seen, route)
+                    .map(|exit| self.leave(bytes, &seen.view, exit)),
+                Some(fragment) => self.judge_fragment(ms, ingress, bytes, seen, fragment, route),
+            },
+            (Err(malformed), _) => Err(DropReason::from(*malformed).into()),
             (_, None) => Err(DropReason::Malformed.into()),
         };
         match judged {
@@ -140,35 +134,35 @@ impl Firewall {
         ms: u64,
         ingress: Ingress,
         bytes: &mut [u8],
-        (view, hash): (&mut Packet, u64),
+        seen: &mut Seen,
         route: Route<'_>,
     ) -> Result<Exit, Refusal> {
+        let view = &mut seen.view;
         let from = self.interfaces.get(ingress.interface);
         let from = from.ok_or(DropReason::NoInterface)?;
+        let (kind, clamp) = (from.kind, from.mss_clamp);
         match view.body {
             Body::Error { .. } => {
                 self.check_source(from, view)?;
-                return self.judge_error(ms, from.kind, bytes, view, route);
+                return self.judge_error(ms, kind, bytes, view, route);
             }
             Body::LinkLocal => return link_local(view),
             _ => {}
         }
-        let clamp = from.mss_clamp;
-        let known = self.table.find(&Tuple::of(view), hash);
+        let known = self.table.find(&seen.tuple, seen.hash);
+        let known = match known {
+            Some(found) => self.judge_known(ms, (ingress, kind), found, view, route)?,
+            None => None,
+        };
         let (exit, target) = match known {
-            Some((index, way)) if self.is_live(ms, index, way) => {
-                self.judge_known(ms, ingress, (index, way), view, route)?
-            }
-            _ => {
-                if let Some((over, _)) = known {
-                    self.close(ms, over, CloseReason::Expired);
-                }
+            Some(known) => known,
+            None => {
                 let from = self.interfaces.get(ingress.interface);
                 let from = from.ok_or(DropReason::NoInterface)?;
                 self.check_source(from, view)?;
                 if is_for_all(view.destination) {
                     // A router may answer on a private link: DHCP, IGMP.
-                    return match from.kind {
+                    return match kind {
                         Kind::Private => Ok(Exit::LOCAL),
                         Kind::Public => Err(DropReason::Broadcast.into()),
                     };
@@ -187,21 +181,25 @@ impl Firewall {
     pub(crate) fn is_live(&self, ms: u64, index: u32, way: Way) -> bool {
         self.table.get(index).is_some_and(|flow| {
             let led_to = flow.interfaces.get(way.other().index()).copied();
-            flow.expires > clock::floor(ms) && led_to.and_then(|id| self.kind(id)).is_some()
+            let led_to = led_to.and_then(|id| self.interfaces.kind(id));
+            flow.expires > clock::floor(ms) && led_to.is_some()
         })
     }
 
-    /// A packet of a known flow: no allocation from here on.
+    /// A packet of a known flow: no allocation from here on. None if the flow is over.
     fn judge_known(
         &mut self,
         ms: u64,
-        ingress: Ingress,
+        (ingress, kind): (Ingress, Kind),
         (index, way): (u32, Way),
         view: &Packet,
         route: Route<'_>,
-    ) -> Result<(Exit, Tuple), Refusal> {
+    ) -> Result<Option<(Exit, Tuple)>, Refusal> {
+        if !self.is_live(ms, index, way) {
+            self.close(ms, index, CloseReason::Expired);
+            return Ok(None);
+        }
         let gone = DropReason::NoInterface;
-        let from = self.interfaces.get(ingress.interface).ok_or(gone)?;
         let flow = self.table.get(index).ok_or(gone)?;
         let [original, reply] = flow.interfaces;
         let (came, led_to) = match way {
@@ -210,9 +208,10 @@ impl Firewall {
         };
         if came != ingress.interface {
             // The same side, another interface: somebody moved, or pretends to be somebody.
-            if self.kind(came).is_some_and(|kind| kind != from.kind) {
+            if self.interfaces.kind(came).is_some_and(|side| side != kind) {
                 return Err(DropReason::Spoofed.into());
             }
+            let from = self.interfaces.get(ingress.interface).ok_or(gone)?;
             if came != InterfaceId::LOCAL {
                 self.check_source(from, view)?;
             }
@@ -223,7 +222,8 @@ impl Firewall {
         let target = flow.target(way);
         let exit = self.egress(target.destination.0, view, route)?;
         let moved = exit.interface.filter(|egress| *egress != led_to);
-        if moved.is_some_and(|egress| self.kind(egress) != self.kind(led_to)) {
+        let sides = moved.map(|egress| [egress, led_to].map(|id| self.interfaces.kind(id)));
+        if sides.is_some_and(|[now, before]| now != before) {
             return Err(DropReason::NoRoute.into());
         }
         let flow = self.table.get_mut(index).ok_or(gone)?;
@@ -256,7 +256,7 @@ impl Firewall {
             self.table.rearm(index);
             self.wake_by(clock::milliseconds(expires));
         }
-        Ok((exit, target))
+        Ok(Some((exit, target)))
     }
 
     /// Sources that cannot be (BCP 38, LAND).
@@ -326,10 +326,11 @@ impl Firewall {
         ms: u64,
         ingress: Ingress,
         bytes: &mut [u8],
-        (view, hash): (&mut Packet, u64),
+        seen: &mut Seen,
         fragment: wire::Fragment,
         route: Route<'_>,
     ) -> Result<Outcome, Refusal> {
+        let view = &mut seen.view;
         let from = self.interfaces.get(ingress.interface);
         let from = from.ok_or(DropReason::NoInterface)?;
         self.check_source(from, view)?;
@@ -345,7 +346,8 @@ impl Firewall {
             Step::Follow(way) => Ok(self.follow(bytes, view, way)),
             Step::Judge => {
                 let (source, destination) = (view.source, view.destination);
-                let judged = self.judge_whole(ms, ingress, bytes, (&mut *view, hash), route);
+                let judged = self.judge_whole(ms, ingress, bytes, seen, route);
+                let view = &mut seen.view;
                 let exit = match judged {
                     Ok(exit) => exit,
                     Err(refusal) => {

@@ -4,7 +4,7 @@ use crate::clock::{self, Instant8};
 use crate::firewall::user_of;
 use crate::flow::{Flow, Tuple, Way};
 use crate::hash::Key;
-use crate::index::{Index, MAX_PLACE};
+use crate::index::Index;
 use crate::list::{self, Kind, Link, List, Slab};
 use crate::wheel::Wheel;
 use std::net::IpAddr;
@@ -23,9 +23,6 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// What the index has numbers for.
-    pub(crate) const MAX_FLOWS: usize = MAX_PLACE as usize;
-
     pub(crate) fn new(key: Key) -> Self {
         Self {
             slab: Slab::default(),

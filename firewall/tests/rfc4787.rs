@@ -302,6 +302,17 @@ fn rfc4787_req_14() {
     assert_eq!(ends(&reassemble(&sent)).1, (SERVER, 9));
 }
 
+/// RFC 6888 REQ-6: some destinations see the hosts as they are.
+#[test]
+fn rfc6888_req_6() {
+    let mut config = nat();
+    config.nat[0].except = vec![firewall::Prefix::new(SERVER.into(), 32)];
+    let mut net = net(config);
+    assert_eq!(net.map((ALICE, 5000), (SERVER, 53)), (ALICE, 5000));
+    assert_eq!(net.answer((SERVER, 53), (ALICE, 5000)), Ok((ALICE, 5000)));
+    assert_eq!(net.map((ALICE, 5000), (STRANGER, 53)).0, PUBLIC);
+}
+
 /// RFC 6888 REQ-8: a port rests before another host gets it, unless none is left.
 #[test]
 fn rfc6888_req_8() {

@@ -13,7 +13,6 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
-const MOBILITY: u8 = 135;
 
 pub(super) fn parse_v4(bytes: &[u8], extent: Extent) -> Result<Packet, Malformed> {
     let header = bytes.first_chunk::<20>().ok_or(Malformed::Header)?;
@@ -86,7 +85,7 @@ pub(super) fn parse_v6(bytes: &[u8], extent: Extent) -> Result<Packet, Malformed
     for walked in 0.. {
         let size = match next {
             HOP_BY_HOP if at != 40 => return Err(Malformed::Extensions),
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY => {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
                 let units = usize::from(*bytes.get(at.saturating_add(1)).ok_or(Malformed::Header)?);
                 units.saturating_add(1).saturating_mul(8)
             }

@@ -18,7 +18,7 @@ mod tests;
 pub use message::IcmpError;
 pub(crate) use message::{build_error, checksum_is_right};
 pub(crate) use mss::clamp_mss;
-pub(crate) use rewrite::{End, fragment, mend_icmp, rewrite, set_identification};
+pub(crate) use rewrite::{fragment, mend_icmp, rewrite, set_identification};
 pub(crate) use transport::Segment;
 
 use std::net::IpAddr;

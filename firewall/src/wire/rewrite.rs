@@ -4,54 +4,100 @@ use super::{Body, Packet, put, word};
 use crate::checksum;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Which end of a packet to rewrite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Source,
-    Destination,
-}
-
-/// Rewrites one end's IPv4 address and port and mends the checksums in place. `view` is the
-/// packet's parsed form, kept in step.
-pub(crate) fn rewrite(bytes: &mut [u8], view: &mut Packet, end: End, address: Ipv4Addr, port: u16) {
-    let (old, old_port, at, port_at) = match end {
-        End::Source => (view.source, view.source_port, 12, 0),
-        End::Destination => (view.destination, view.destination_port, 16, 2_usize),
-    };
-    let IpAddr::V4(old) = old else { return };
-    let ([old_high, old_low], [high, low]) = (words(old), words(address));
-    put(bytes, at, high);
-    put(bytes, at.saturating_add(2), low);
-    mend(bytes, 10, &[old_high, old_low], &[high, low]);
+/// Rewrites an IPv4 packet's source and destination, each with its port, and mends the checksums
+/// in place, each once. `view` is the packet's parsed form, kept in step.
+pub(crate) fn rewrite(
+    bytes: &mut [u8],
+    view: &mut Packet,
+    source: Option<(Ipv4Addr, u16)>,
+    destination: Option<(Ipv4Addr, u16)>,
+) {
+    let (mut addresses, mut ports) = (Change::default(), Change::default());
     let transport = view.transport;
     let field = |at: usize| transport.saturating_add(at);
-    let (old, new) = ([old_high, old_low, old_port], [high, low, port]);
+    if let (Some((address, port)), IpAddr::V4(old)) = (source, view.source) {
+        addresses.of(old, address);
+        put_address(bytes, 12, address);
+        if view.has_port(true) {
+            ports.word(view.source_port, port);
+            put(bytes, field(if view.is_query() { 4 } else { 0 }), port);
+        }
+        (view.source, view.source_port) = (IpAddr::V4(address), port);
+    }
+    if let (Some((address, port)), IpAddr::V4(old)) = (destination, view.destination) {
+        addresses.of(old, address);
+        put_address(bytes, 16, address);
+        if view.has_port(false) {
+            ports.word(view.destination_port, port);
+            put(bytes, field(if view.is_query() { 4 } else { 2 }), port);
+        }
+        (view.destination, view.destination_port) = (IpAddr::V4(address), port);
+    }
+    if addresses == Change::default() {
+        return;
+    }
+    addresses.mend(bytes, 10);
     match view.body {
         Body::Udp => {
-            put(bytes, field(port_at), port);
             // No checksum stays none; one that comes out as 0 is sent as all ones (RFC 768).
             if word(bytes, field(6)) != Some(0) {
-                mend(bytes, field(6), &old, &new);
+                addresses.and(ports).mend(bytes, field(6));
                 if word(bytes, field(6)) == Some(0) {
                     put(bytes, field(6), 0xffff);
                 }
             }
         }
-        Body::Tcp(_) => {
-            put(bytes, field(port_at), port);
-            mend(bytes, field(16), &old, &new);
-        }
-        Body::Query { request } if request == (end == End::Source) => {
-            put(bytes, field(4), port);
-            mend(bytes, field(2), &[old_port], &[port]);
-        }
+        Body::Tcp(_) => addresses.and(ports).mend(bytes, field(16)),
+        Body::Query { .. } if ports != Change::default() => ports.mend(bytes, field(2)),
         Body::Query { .. } | Body::Error { .. } | Body::LinkLocal | Body::Other => {}
     }
-    match end {
-        End::Source => (view.source, view.source_port) = (IpAddr::V4(address), port),
-        End::Destination => {
-            (view.destination, view.destination_port) = (IpAddr::V4(address), port);
+}
+
+impl Packet {
+    fn is_query(&self) -> bool {
+        matches!(self.body, Body::Query { .. })
+    }
+
+    /// Whether this end has a port in the packet; of a query's ends, one has its identifier.
+    fn has_port(&self, source: bool) -> bool {
+        match self.body {
+            Body::Udp | Body::Tcp(_) => true,
+            Body::Query { request } => request == source,
+            Body::Error { .. } | Body::LinkLocal | Body::Other => false,
         }
+    }
+}
+
+/// What a checksum has to take in: ~m + m' for each word (RFC 1624 equation 3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Change(u32);
+
+impl Change {
+    fn word(&mut self, old: u16, new: u16) {
+        let change = u32::from(!old).saturating_add(new.into());
+        self.0 = self.0.saturating_add(change);
+    }
+
+    fn of(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+        let ([old_high, old_low], [high, low]) = (words(old), words(new));
+        self.word(old_high, high);
+        self.word(old_low, low);
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    fn mend(self, bytes: &mut [u8], at: usize) {
+        if let Some(sum) = word(bytes, at) {
+            put(bytes, at, checksum::change(sum, self.0));
+        }
+    }
+}
+
+fn put_address(bytes: &mut [u8], at: usize, address: Ipv4Addr) {
+    if let Some(space) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+        *space = address.octets();
     }
 }
 
