@@ -58,7 +58,8 @@ impl Firewall {
                 *seen = self.see(job.buf, &job.packet);
                 *hash = seen.as_ref().map_or(0, |seen| seen.hash);
             }
-            self.table.touch(hashes.get(..jobs.len()).unwrap_or_default());
+            self.table
+                .touch(hashes.get(..jobs.len()).unwrap_or_default());
             for (job, seen) in jobs.iter_mut().zip(&mut all) {
                 let packet = job.packet.clone();
                 job.verdict = self.judge(ms, job.ingress, job.buf, packet, seen.as_mut(), route);

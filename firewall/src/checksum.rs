@@ -3,7 +3,10 @@
 /// HC' = ~(~HC + ~m + m') (RFC 1624 equation 3).
 pub(crate) fn update(checksum: u16, old: &[u16], new: &[u16]) -> u16 {
     let old = old.iter().map(|word| u32::from(!*word));
-    change(checksum, old.chain(new.iter().map(|word| u32::from(*word))).sum())
+    change(
+        checksum,
+        old.chain(new.iter().map(|word| u32::from(*word))).sum(),
+    )
 }
 
 /// The same, of ~m and m' of a few words added up.

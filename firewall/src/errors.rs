@@ -87,6 +87,9 @@ pub(crate) fn translate(bytes: &mut [u8], view: &mut Packet, target: &Tuple) {
         _ => None,
     };
     let source = new((view.source, view.source_port), target.source);
-    let destination = new((view.destination, view.destination_port), target.destination);
+    let destination = new(
+        (view.destination, view.destination_port),
+        target.destination,
+    );
     wire::rewrite(bytes, view, source, destination);
 }

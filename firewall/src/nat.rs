@@ -60,7 +60,9 @@ impl ActiveNat {
     }
 
     pub(crate) fn excepts(&self, destination: IpAddr) -> bool {
-        self.except.iter().any(|prefix| prefix.contains(destination))
+        self.except
+            .iter()
+            .any(|prefix| prefix.contains(destination))
     }
 
     /// Whether it is for packets that come in and leave by these.

@@ -201,5 +201,6 @@ fuzz_target!(|steps: Vec<Step>| {
             }
         }
         assert!(firewall.flow_count() <= 16);
+        assert_eq!(firewall.flows().count(), firewall.flow_count());
     }
 });

@@ -91,6 +91,10 @@ pub(super) fn parse_v6(bytes: &[u8], extent: Extent) -> Result<Packet, Malformed
             }
             AUTHENTICATION => {
                 let units = usize::from(*bytes.get(at.saturating_add(1)).ok_or(Malformed::Header)?);
+                // SPI and sequence number at least (RFC 4302 section 2).
+                if units == 0 {
+                    return Err(Malformed::Header);
+                }
                 units.saturating_add(2).saturating_mul(4)
             }
             FRAGMENT => {

@@ -96,7 +96,10 @@ impl Change {
 }
 
 fn put_address(bytes: &mut [u8], at: usize, address: Ipv4Addr) {
-    if let Some(space) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+    if let Some(space) = bytes
+        .get_mut(at..)
+        .and_then(|rest| rest.first_chunk_mut::<4>())
+    {
         *space = address.octets();
     }
 }

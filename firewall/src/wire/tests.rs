@@ -64,13 +64,15 @@ fn theirs(bytes: &[u8]) -> Option<Seen> {
             let payload = bytes.get(40..end)?;
             let parsed = Ipv6ExtensionsSlice::from_slice(header.next_header(), payload).ok()?;
             let (extensions, protocol, rest) = parsed;
-            let fragments = extensions.into_iter().filter_map(|extension| match extension {
-                Ipv6ExtensionSlice::Fragment(f) if f.is_fragmenting_payload() => {
-                    let offset = usize::from(f.fragment_offset().value()) * 8;
-                    Some((f.identification(), offset, f.more_fragments()))
-                }
-                _ => None,
-            });
+            let fragments = extensions
+                .into_iter()
+                .filter_map(|extension| match extension {
+                    Ipv6ExtensionSlice::Fragment(f) if f.is_fragmenting_payload() => {
+                        let offset = usize::from(f.fragment_offset().value()) * 8;
+                        Some((f.identification(), offset, f.more_fragments()))
+                    }
+                    _ => None,
+                });
             Seen {
                 source: header.source_addr().into(),
                 destination: header.destination_addr().into(),
@@ -210,54 +212,60 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
         any::<(bool, u8, u8, u8)>(),
         prop::collection::vec(prop::sample::select(vec![0_u8, 43, 44, 51, 60]), 0..3),
     );
-    let built = parts.prop_map(|((from, to, a, b), payload, (v4, kind, scale, more), chain)| {
-        let ip = if v4 {
-            PacketBuilder::ipv4(from[..4].try_into().unwrap(), to[..4].try_into().unwrap(), 64)
-        } else {
-            PacketBuilder::ipv6(from, to, 64)
-        };
-        let mut packet = Vec::new();
-        let options = [
-            TcpOptionElement::MaximumSegmentSize(a),
-            TcpOptionElement::Noop,
-            TcpOptionElement::WindowScale(scale % 20),
-        ];
-        match kind % 6 {
-            0 => ip.udp(a, b).write(&mut packet, &payload),
-            1 => ip.tcp(a, b, 1, 2).write(&mut packet, &payload),
-            2 => ip
-                .tcp(a, b, 1, 2)
-                .syn()
-                .options(&options)
-                .unwrap()
-                .write(&mut packet, &payload),
-            3 if v4 => ip
-                .icmpv4_raw(kind / 6 % 16, more % 6, [1, 2, 3, 4])
-                .write(&mut packet, &payload),
-            3 => ip
-                .icmpv6_raw(if kind > 99 { kind } else { kind % 6 }, 0, [1, 2, 3, 4])
-                .write(&mut packet, &payload),
-            _ if v4 => ip.icmpv4_echo_request(a, b).write(&mut packet, &payload),
-            _ => ip.icmpv6_echo_request(a, b).write(&mut packet, &payload),
-        }
-        .unwrap();
-        if v4 && more % 4 == 0 {
-            packet[6..8].copy_from_slice(&(a & 0xe007).to_be_bytes());
-        }
-        for extension in chain.into_iter().filter(|_| !v4) {
-            let size = if extension == 51 { 12 } else { 8 };
-            let mut header = vec![0; size];
-            header[0] = std::mem::replace(&mut packet[6], extension);
-            header[1] = u8::from(extension == 51);
-            if extension == 44 {
-                header[3] = more & 9;
+    let built = parts.prop_map(
+        |((from, to, a, b), payload, (v4, kind, scale, more), chain)| {
+            let ip = if v4 {
+                PacketBuilder::ipv4(
+                    from[..4].try_into().unwrap(),
+                    to[..4].try_into().unwrap(),
+                    64,
+                )
+            } else {
+                PacketBuilder::ipv6(from, to, 64)
+            };
+            let mut packet = Vec::new();
+            let options = [
+                TcpOptionElement::MaximumSegmentSize(a),
+                TcpOptionElement::Noop,
+                TcpOptionElement::WindowScale(scale % 20),
+            ];
+            match kind % 6 {
+                0 => ip.udp(a, b).write(&mut packet, &payload),
+                1 => ip.tcp(a, b, 1, 2).write(&mut packet, &payload),
+                2 => ip
+                    .tcp(a, b, 1, 2)
+                    .syn()
+                    .options(&options)
+                    .unwrap()
+                    .write(&mut packet, &payload),
+                3 if v4 => ip
+                    .icmpv4_raw(kind / 6 % 16, more % 6, [1, 2, 3, 4])
+                    .write(&mut packet, &payload),
+                3 => ip
+                    .icmpv6_raw(if kind > 99 { kind } else { kind % 6 }, 0, [1, 2, 3, 4])
+                    .write(&mut packet, &payload),
+                _ if v4 => ip.icmpv4_echo_request(a, b).write(&mut packet, &payload),
+                _ => ip.icmpv6_echo_request(a, b).write(&mut packet, &payload),
             }
-            packet.splice(40..40, header);
-            let length = u16::try_from(packet.len() - 40).unwrap();
-            packet[4..6].copy_from_slice(&length.to_be_bytes());
-        }
-        packet
-    });
+            .unwrap();
+            if v4 && more % 4 == 0 {
+                packet[6..8].copy_from_slice(&(a & 0xe007).to_be_bytes());
+            }
+            for extension in chain.into_iter().filter(|_| !v4) {
+                let size = if extension == 51 { 12 } else { 8 };
+                let mut header = vec![0; size];
+                header[0] = std::mem::replace(&mut packet[6], extension);
+                header[1] = u8::from(extension == 51);
+                if extension == 44 {
+                    header[3] = more & 9;
+                }
+                packet.splice(40..40, header);
+                let length = u16::try_from(packet.len() - 40).unwrap();
+                packet[4..6].copy_from_slice(&length.to_be_bytes());
+            }
+            packet
+        },
+    );
     let change = any::<(prop::sample::Index, u8)>();
     (built, prop::collection::vec(change, 0..3), -9..9_isize).prop_map(
         |(mut packet, changes, longer)| {

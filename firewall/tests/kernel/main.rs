@@ -20,7 +20,7 @@ use common::*;
 use rand_core::Rng;
 use simnet::seeded;
 use std::net::Ipv4Addr;
-use worlds::{Pair, Packets, Side, World};
+use worlds::{Packets, Pair, Side, World};
 
 const WEB: End = (BOB, 8080);
 const UDP: u8 = 17;
@@ -88,7 +88,10 @@ impl Talk {
                 let at = if self.protocol == ICMP { 24 } else { 20 };
                 let port = u16::from_be_bytes([packet[at], packet[at + 1]]);
                 let known = self.global[world.index()].replace(port);
-                assert!(known.is_none_or(|known| known == port), "the mapping has moved");
+                assert!(
+                    known.is_none_or(|known| known == port),
+                    "the mapping has moved"
+                );
             }
         }
     }
@@ -130,8 +133,16 @@ fn segment(talk: &mut Talk, inward: bool, dice: &mut Dice) -> Tcp {
         (2, false) => (3, Tcp::new(ACK, seq, ack), 0),
         (3 | 4, _) => match dice.below(12) {
             // Never acknowledged, not in its window, from far away.
-            1 => (talk.step, Tcp::new(ACK, seq.wrapping_add(400_000), ack).data(5), 0),
-            2 => (talk.step, Tcp::new(ACK, seq, ack.wrapping_add(400_000)).data(5), 0),
+            1 => (
+                talk.step,
+                Tcp::new(ACK, seq.wrapping_add(400_000), ack).data(5),
+                0,
+            ),
+            2 => (
+                talk.step,
+                Tcp::new(ACK, seq, ack.wrapping_add(400_000)).data(5),
+                0,
+            ),
             _ if full => nothing,
             0 if talk.step == 3 => (4 + u8::from(inward), Tcp::new(FIN | ACK, seq, ack), 1),
             3 | 4 => nothing,
@@ -174,7 +185,10 @@ fn shuffled(mut packets: Vec<Vec<u8>>, dice: &mut Dice) -> Vec<Vec<u8>> {
 /// One random thing happens in both worlds.
 fn act(pair: &mut Pair, talks: &mut Vec<Talk>, dice: &mut Dice, round: u16) {
     if talks.is_empty() || (talks.len() < 60 && dice.below(6) == 0) {
-        let private = (dice.pick(&[ALICE, BOB]), dice.pick(&[1024, 5000, 5001, 40_000]));
+        let private = (
+            dice.pick(&[ALICE, BOB]),
+            dice.pick(&[1024, 5000, 5001, 40_000]),
+        );
         let remote = (dice.pick(&[SERVER, STRANGER]), dice.pick(&[53, 443, 4500]));
         let protocol = dice.pick(&[UDP, TCP, ICMP]);
         let known = |t: &Talk| (t.protocol, t.private, t.remote.0) == (protocol, private, remote.0);
@@ -193,7 +207,11 @@ fn act(pair: &mut Pair, talks: &mut Vec<Talk>, dice: &mut Dice, round: u16) {
         8..=13 if talk.global[0].is_some() => {
             let payload = payload(talk, true, dice);
             let talk = talk.clone();
-            pair.same(Side::Wan, |world| Some(vec![talk.inward(world, &payload)?]), None);
+            pair.same(
+                Side::Wan,
+                |world| Some(vec![talk.inward(world, &payload)?]),
+                None,
+            );
         }
         14 => {
             // Somebody else, and another port.
@@ -207,7 +225,11 @@ fn act(pair: &mut Pair, talks: &mut Vec<Talk>, dice: &mut Dice, round: u16) {
                 ICMP => Payload::Answer,
                 _ => Payload::None,
             };
-            pair.same(Side::Wan, |world| Some(vec![other.inward(world, &payload)?]), None);
+            pair.same(
+                Side::Wan,
+                |world| Some(vec![other.inward(world, &payload)?]),
+                None,
+            );
         }
         15 if talk.step != 1 => {
             // A router outside about a packet of this conversation, or of one that is none.
@@ -221,7 +243,11 @@ fn act(pair: &mut Pair, talks: &mut Vec<Talk>, dice: &mut Dice, round: u16) {
                 TCP => Payload::Segment(Tcp::new(ACK, seq, ack).data(60)),
                 _ => Payload::None,
             };
-            let word = if kind == [3, 4] { [0, 0, 5, 120] } else { [0; 4] };
+            let word = if kind == [3, 4] {
+                [0, 0, 5, 120]
+            } else {
+                [0; 4]
+            };
             let error = |quoted: &[u8]| icmp_error(ROUTER, PUBLIC, kind, word, quoted);
             pair.same(
                 Side::Wan,
@@ -264,12 +290,20 @@ fn pinhole(pair: &mut Pair, dice: &mut Dice) {
     let seq = dice.0.next_u32();
     let web = (PUBLIC, dice.pick(&[80, 80, 80, 81]));
     let client = ((dice.pick(&[STRANGER, ALICE])), port);
-    let side = if client.0 == ALICE { Side::Lan } else { Side::Wan };
+    let side = if client.0 == ALICE {
+        Side::Lan
+    } else {
+        Side::Wan
+    };
     let syn = tcp(client, web, Tcp::new(SYN, seq, 0));
     let came = pair.same(side, |_| Some(vec![syn.clone()]), None);
     let seen = came.map(|packets| Some(ends(&packets.first()?.1).0));
     let answer = Tcp::new(SYN | ACK, 77, seq.wrapping_add(1));
-    pair.same(Side::Lan, |world| Some(vec![tcp(WEB, seen[world.index()]?, answer)]), None);
+    pair.same(
+        Side::Lan,
+        |world| Some(vec![tcp(WEB, seen[world.index()]?, answer)]),
+        None,
+    );
     let ack = tcp(client, web, Tcp::new(ACK, seq.wrapping_add(1), 78).data(9));
     pair.same(side, |_| Some(vec![ack.clone()]), None);
 }
@@ -279,7 +313,10 @@ fn random_packets_fare_alike() {
     let Some(mut pair) = Pair::new() else {
         return;
     };
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     let mut dice = Dice(Box::new(seeded(seed)));
     let mut talks = Vec::new();
     for round in 0..3000 {
@@ -287,7 +324,12 @@ fn random_packets_fare_alike() {
     }
     let mapped = talks.iter().filter(|talk| talk.global[0].is_some());
     assert!(mapped.count() > 20);
-    assert!(pair.passed > 800 && pair.dropped > 200, "{} and {}", pair.passed, pair.dropped);
+    assert!(
+        pair.passed > 800 && pair.dropped > 200,
+        "{} and {}",
+        pair.passed,
+        pair.dropped
+    );
 }
 
 // --- what differs on purpose ---
@@ -311,7 +353,11 @@ fn connected(pair: &mut Pair) -> Talk {
         let payload = Payload::Segment(segment);
         if inward {
             let talk = talk.clone();
-            pair.same(Side::Wan, |world| Some(vec![talk.inward(world, &payload)?]), None);
+            pair.same(
+                Side::Wan,
+                |world| Some(vec![talk.inward(world, &payload)?]),
+                None,
+            );
         } else {
             let packet = talk.outward(&payload);
             pair.same(Side::Lan, |_| Some(vec![packet.clone()]), Some(&mut talk));

@@ -93,9 +93,12 @@ impl Pair {
             self.run(World::Crate, side, &ours),
             self.run(World::Kernel, side, &theirs),
         ];
-        let [a, b] = out.each_ref().map(|packets| packets.iter().map(canonical).collect::<Vec<_>>());
+        let [a, b] = out
+            .each_ref()
+            .map(|packets| packets.iter().map(canonical).collect::<Vec<_>>());
         assert_eq!(
-            a, b,
+            a,
+            b,
             "\nfrom {side:?}: {}\nhere {:?}\n",
             hex(&ours[0]),
             self.net.firewall.drops()
@@ -145,7 +148,11 @@ fn whole(packets: Packets) -> Packets {
             pieces.entry(id).or_default().push(packet);
         }
     }
-    out.extend(pieces.into_iter().map(|((side, _), pieces)| (side, reassemble(&pieces))));
+    out.extend(
+        pieces
+            .into_iter()
+            .map(|((side, _), pieces)| (side, reassemble(&pieces))),
+    );
     out
 }
 
@@ -162,11 +169,12 @@ fn canonical((side, packet): &(Side, Vec<u8>)) -> (Side, String) {
     } else {
         let _ = ends(&packet);
         neutral(&mut packet, false);
-        let at = 20 + match packet[9] {
-            17 => 6,
-            6 => 16,
-            _ => 2,
-        };
+        let at = 20
+            + match packet[9] {
+                17 => 6,
+                6 => 16,
+                _ => 2,
+            };
         packet[at..at + 2].fill(0);
     }
     (*side, hex(&packet))
@@ -232,7 +240,10 @@ impl Kernel {
                 return Some(kernel);
             }
         }
-        assert!(std::env::var_os("KERNEL_NAT").is_none(), "no NAT of the kernel's");
+        assert!(
+            std::env::var_os("KERNEL_NAT").is_none(),
+            "no NAT of the kernel's"
+        );
         eprintln!("skipped: no NAT of the kernel's (root, a namespace, TUN, nft, python3)");
         None
     }
