@@ -37,7 +37,7 @@ fn gone(pair: &mut Ends, what: &str) {
 
 #[test]
 fn calls_both_ways_come_up_and_go_down_over_a_terrible_network() {
-    for seed in seeds(300) {
+    for seed in seeds(10_000) {
         let direction = if seed.is_multiple_of(2) {
             Direction::Incoming
         } else {

@@ -242,7 +242,7 @@ fn a_silent_peer_is_noticed() {
 
 #[test]
 fn a_terrible_network_connects_and_closes_all_the_same() {
-    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(200, |s| s.parse().unwrap());
+    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(10_000, |s| s.parse().unwrap());
     for seed in 0..seeds {
         let mut server = server();
         server.max_configure = 60;
