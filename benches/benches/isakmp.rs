@@ -161,6 +161,10 @@ fn first_messages(c: &mut Criterion) {
         });
     });
     if let Some(windows) = windows() {
+        let config = Config::default();
+        let parse = || isakmp::bench::parse_first_message(&config, black_box(&windows));
+        assert_eq!(parse(), Some((5, true)), "its five transforms");
+        group.bench_function("of Windows 10, captured, parsed only", |b| b.iter(parse));
         group.bench_function("of Windows 10, captured, answered without state", |b| {
             b.iter(|| {
                 stateless

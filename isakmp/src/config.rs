@@ -170,7 +170,7 @@ impl Default for Timers {
             retransmit: Duration::from_secs(1),
             retransmit_cap: Duration::from_secs(2),
             retries: 30,
-            keepalive: natt::Keepalive::DEFAULT_INTERVAL,
+            keepalive: natt::KEEPALIVE_INTERVAL,
             remember: Duration::from_secs(60),
         }
     }

@@ -1,7 +1,8 @@
 use crate::config::{Mode, Path, Selector};
 use crate::job::Job;
+use crate::keylog::KeyLogLine;
 use crate::policy::Lifetime;
-use crate::secret::{ChildKeys, KeyLogLine};
+use crate::secret::ChildKeys;
 use crate::suite::{ChildSuite, Phase1Suite};
 use crate::vendor::PeerSoftware;
 use crate::wire::Identity;

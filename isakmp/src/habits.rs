@@ -1,16 +1,22 @@
-/// How an initiator writes its offer of phase 1: the order of attributes, how lifetimes are
-/// encoded, from where proposals and transforms are counted.
+/// How an initiator writes its offers: the order of attributes, how lifetimes are encoded, from
+/// where proposals and transforms are counted, which of both there is one of for each suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Style {
-    /// Windows: algorithms first, lifetimes always in four bytes.
+    /// Windows since Vista: algorithms first, lifetimes always in four bytes; in quick mode a
+    /// proposal for each suite.
     #[default]
     Windows,
-    /// strongSwan: as Windows, but lifetimes in two bytes if they fit, and proposal 0.
+    /// Windows XP and 2000: as later ones, but in quick mode with lifetimes first.
+    WindowsXp,
+    /// strongSwan: as Windows, but lifetimes in two bytes if they fit, and proposal 0; in quick
+    /// mode as transforms of one proposal, group before encapsulation mode.
     StrongSwan,
-    /// racoon (Apple, Android, `RouterOS`): lifetime first, in two bytes if it fits.
+    /// racoon (Apple, Android, `RouterOS`): lifetime first, in two bytes if it fits; in quick mode
+    /// the group last.
     Racoon,
-    /// pluto (Libreswan): lifetime first, key length last, all counted from 0.
+    /// pluto (Libreswan): lifetime first, key length last, all counted from 0; in quick mode the
+    /// group first.
     Pluto,
 }
 
@@ -26,6 +32,9 @@ pub struct Habits {
     pub initial_contact: bool,
     /// Quick modes have the message IDs 1, 2, 3, as those of Windows.
     pub counted_message_ids: bool,
+    /// Quick modes also offer AH with ESP, AH, and ESP without encryption, as those of Windows. A
+    /// responder that chooses one of them is not understood.
+    pub unsupported_offers: bool,
 }
 
 impl Default for Habits {
@@ -35,6 +44,7 @@ impl Default for Habits {
             vendor_ids: None,
             initial_contact: true,
             counted_message_ids: false,
+            unsupported_offers: false,
         }
     }
 }

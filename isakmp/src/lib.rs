@@ -1,14 +1,20 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod config;
 mod crypto;
+mod doi;
 mod endpoint;
 mod error;
 mod event;
 mod habits;
 mod job;
+mod keylog;
 mod keys;
+mod offer;
 mod policy;
 mod secret;
 mod select;
@@ -30,9 +36,10 @@ pub use error::{ConfigError, Error};
 pub use event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role, SaId};
 pub use habits::{Habits, Style};
 pub use job::{Job, JobResult};
+pub use keylog::{EspKeyLogLine, KeyLogLine};
 pub use policy::{Lifetime, Policy};
 pub use rand_core;
-pub use secret::{ChildKeys, KeyLogLine, PresharedKey};
+pub use secret::{ChildKeys, PresharedKey};
 pub use strength::KeyGrade;
 pub use suite::{
     AesKeySize, ChildProposal, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash,

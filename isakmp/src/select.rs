@@ -1,53 +1,23 @@
-//! Reading, choosing and writing proposals of both phases.
+//! Reading and choosing proposals of both phases, and answering them.
 
 use crate::config::Mode;
-use crate::habits::Style;
+use crate::doi::{KEY_IKE, LIFE_KILOBYTES, LIFE_SECONDS, PRE_SHARED_KEY, child, phase1};
 use crate::policy::{Lifetime, Policy};
 use crate::suite::{
     AesKeySize, ChildSuite, Cipher, EspCipher, EspIntegrity, Group, Hash, Phase1Suite,
 };
 use crate::wire::{
     Attributes, PROTO_ESP, PROTO_ISAKMP, Proposal, ProposalOut, SaPayload, Transform, sa_payload,
-    tlv, transform, tv,
+    tlv, tv,
 };
 use std::fmt::Write as _;
 
-const KEY_IKE: u8 = 1;
-const PRE_SHARED_KEY: u16 = 1;
-const LIFE_SECONDS: u16 = 1;
-const LIFE_KILOBYTES: u16 = 2;
 /// Seconds that count if a quick mode names none (RFC 2407 section 4.5.4).
 const DEFAULT_CHILD_SECONDS: u32 = 28_800;
 /// SPIs up to 255 are reserved (RFC 4303 section 2.1).
 const FIRST_SPI: u32 = 256;
 /// Transforms in a message to people: a peer may send hundreds.
 const OFFER_TEXT: usize = 24;
-
-/// Attribute types of phase 1 (RFC 2409 appendix A).
-mod phase1 {
-    pub(super) const ENCRYPTION: u16 = 1;
-    pub(super) const HASH: u16 = 2;
-    pub(super) const AUTHENTICATION: u16 = 3;
-    pub(super) const GROUP: u16 = 4;
-    /// A group of the peer's own making, up to 10.
-    pub(super) const GROUP_TYPE: u16 = 5;
-    pub(super) const GROUP_CURVE_B: u16 = 10;
-    pub(super) const LIFE_TYPE: u16 = 11;
-    pub(super) const LIFE_DURATION: u16 = 12;
-    pub(super) const KEY_LENGTH: u16 = 14;
-}
-
-/// Attribute types of phase 2 (RFC 2407 section 4.5).
-mod child {
-    pub(super) const LIFE_TYPE: u16 = 1;
-    pub(super) const LIFE_DURATION: u16 = 2;
-    pub(super) const GROUP: u16 = 3;
-    pub(super) const MODE: u16 = 4;
-    pub(super) const AUTHENTICATION: u16 = 5;
-    pub(super) const KEY_LENGTH: u16 = 6;
-    /// RFC 4304.
-    pub(super) const EXTENDED_SEQUENCE_NUMBERS: u16 = 11;
-}
 
 /// A transform of phase 1 that we understand.
 #[derive(Debug, Clone, Copy)]
@@ -207,90 +177,6 @@ fn list<T: std::fmt::Display>(known: impl Iterator<Item = T>, total: usize) -> S
         let _ = write!(out, " and {} unknown", total - count);
     }
     out
-}
-
-impl Style {
-    const fn order(self) -> &'static [u16] {
-        use phase1::{ENCRYPTION, GROUP, HASH, KEY_LENGTH, LIFE_DURATION, LIFE_TYPE};
-        const PSK: u16 = phase1::AUTHENTICATION;
-        match self {
-            Self::Windows | Self::StrongSwan => &[
-                ENCRYPTION,
-                KEY_LENGTH,
-                HASH,
-                GROUP,
-                PSK,
-                LIFE_TYPE,
-                LIFE_DURATION,
-            ],
-            Self::Racoon => &[
-                LIFE_TYPE,
-                LIFE_DURATION,
-                ENCRYPTION,
-                KEY_LENGTH,
-                PSK,
-                HASH,
-                GROUP,
-            ],
-            Self::Pluto => &[
-                LIFE_TYPE,
-                LIFE_DURATION,
-                ENCRYPTION,
-                HASH,
-                PSK,
-                GROUP,
-                KEY_LENGTH,
-            ],
-        }
-    }
-
-    /// The numbers of the proposal and of its first transform.
-    const fn first_numbers(self) -> (u8, usize) {
-        match self {
-            Self::Windows | Self::Racoon => (1, 1),
-            Self::StrongSwan => (0, 1),
-            Self::Pluto => (0, 0),
-        }
-    }
-
-    fn attributes(self, suite: &Phase1Suite, seconds: u32) -> Vec<u8> {
-        let mut a = Vec::new();
-        for &kind in self.order() {
-            let value = match (kind, suite.cipher) {
-                (phase1::ENCRYPTION, cipher) => cipher.id(),
-                (phase1::KEY_LENGTH, Cipher::AesCbc(size)) => size.bits(),
-                (phase1::KEY_LENGTH, _) => continue,
-                (phase1::HASH, _) => suite.hash.id(),
-                (phase1::GROUP, _) => suite.group.id(),
-                (phase1::AUTHENTICATION, _) => PRE_SHARED_KEY,
-                (phase1::LIFE_TYPE, _) => LIFE_SECONDS,
-                _ => match u16::try_from(seconds) {
-                    Ok(short) if self != Self::Windows => short,
-                    _ => {
-                        tlv(&mut a, kind, seconds);
-                        continue;
-                    }
-                },
-            };
-            tv(&mut a, kind, value);
-        }
-        a
-    }
-}
-
-/// The SA payload that offers `suites` for phase 1.
-pub(crate) fn offer_phase1(suites: &[Phase1Suite], seconds: u32, style: Style) -> Vec<u8> {
-    let (number, first) = style.first_numbers();
-    let transforms = suites.iter().enumerate().map(|(index, suite)| {
-        let attributes = style.attributes(suite, seconds);
-        transform(first + index, KEY_IKE, &attributes)
-    });
-    sa_payload(&[ProposalOut {
-        number,
-        protocol: PROTO_ISAKMP,
-        spi: Vec::new(),
-        transforms: transforms.collect(),
-    }])
 }
 
 /// A transform of phase 2 that we understand.
@@ -484,48 +370,6 @@ pub(crate) fn explain_child(
     let accepts = |p: &Policy| choose_child(&offers, &p.child, rules).is_some();
     let hint = hint(policy, &list(distinct(suites.into_iter()), 0), accepts);
     (offer, hint)
-}
-
-/// What an initiator offers for phase 2.
-#[derive(Debug)]
-pub(crate) struct ChildOfferOut<'a> {
-    pub(crate) suites: &'a [ChildSuite],
-    /// The encapsulation mode attribute.
-    pub(crate) mode: u16,
-    pub(crate) pfs: Option<Group>,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) spi: u32,
-}
-
-impl ChildOfferOut<'_> {
-    pub(crate) fn payload(&self) -> Vec<u8> {
-        let transforms = self.suites.iter().enumerate().map(|(index, suite)| {
-            let mut a = Vec::new();
-            tv(&mut a, child::LIFE_TYPE, LIFE_SECONDS);
-            tlv(&mut a, child::LIFE_DURATION, self.lifetime.seconds);
-            if let Some(kilobytes) = self.lifetime.kilobytes {
-                tv(&mut a, child::LIFE_TYPE, LIFE_KILOBYTES);
-                tlv(&mut a, child::LIFE_DURATION, kilobytes);
-            }
-            tv(&mut a, child::MODE, self.mode);
-            if let Some(group) = self.pfs {
-                tv(&mut a, child::GROUP, group.id());
-            }
-            if let Some(size) = suite.cipher.aes_key_size() {
-                tv(&mut a, child::KEY_LENGTH, size.bits());
-            }
-            if let Some(integrity) = suite.integrity {
-                tv(&mut a, child::AUTHENTICATION, integrity.id());
-            }
-            transform(index + 1, suite.cipher.id(), &a)
-        });
-        sa_payload(&[ProposalOut {
-            number: 1,
-            protocol: PROTO_ESP,
-            spi: self.spi.to_be_bytes().to_vec(),
-            transforms: transforms.collect(),
-        }])
-    }
 }
 
 /// The attributes of a RESPONDER-LIFETIME notification (RFC 2407 section 4.6.3.1): what is not as

@@ -6,20 +6,7 @@ mod common;
 
 use common::server_config;
 use isakmp::{Endpoint, Event, Path as Where, Policy};
-use std::path::Path;
 use std::sync::Arc;
-
-fn corpus() -> Option<std::path::PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    if path.exists() {
-        return Some(path);
-    }
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    {
-        eprintln!("skipped: no corpus");
-    }
-    None
-}
 
 /// Everything in a capture that may be the payload of a UDP datagram on port 500 or 4500.
 fn datagrams(file: &[u8]) -> Vec<(bool, Vec<u8>)> {
@@ -61,7 +48,9 @@ fn path(natt: bool) -> Where {
 
 #[test]
 fn no_capture_does_harm() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     let mut count = 0;
     for folder in ["isakmp", "mixed", "pcap", "esp"] {
         for entry in std::fs::read_dir(corpus.join(folder)).unwrap() {
@@ -86,7 +75,9 @@ fn no_capture_does_harm() {
 
 #[test]
 fn bare_messages_do_no_harm() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     let mut count = 0;
     for entry in std::fs::read_dir(corpus.join("isakmp")).unwrap() {
         let file = entry.unwrap().path();
@@ -101,7 +92,9 @@ fn bare_messages_do_no_harm() {
 
 #[test]
 fn malformed_captures_are_rejected() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     for name in [
         "isakmp/zeek-bad-payload-length.pcap",
         "isakmp/zeek-zero-length.pcap",
@@ -121,7 +114,9 @@ fn malformed_captures_are_rejected() {
 
 #[test]
 fn the_first_message_of_windows_10_is_answered() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     let text = std::fs::read_to_string(corpus.join("isakmp/windows10-mm1.hex")).unwrap();
     let digits: String = text.lines().filter(|l| !l.starts_with('#')).collect();
     let message: Vec<u8> = (0..digits.len() / 2)
@@ -149,7 +144,9 @@ fn the_first_message_of_windows_10_is_answered() {
 
 #[test]
 fn ike_scan_is_answered_or_refused_with_a_hint() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     for name in ["default-proposal", "custom-proposal", "single-trans"] {
         let mut message =
             std::fs::read(corpus.join(format!("isakmp/ike-scan-{name}.bin"))).unwrap();
@@ -165,7 +162,9 @@ fn ike_scan_is_answered_or_refused_with_a_hint() {
 /// Also CVE-2017-12896, -12990, -13689, -13690 and CVE-2018-14469.
 #[test]
 fn cve_2017_13039_captures_that_crashed_tcpdump_are_refused() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = simnet::corpus::path("") else {
+        return;
+    };
     let mut count = 0;
     for name in [
         "isakmp-pointer-loop",

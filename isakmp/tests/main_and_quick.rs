@@ -259,6 +259,16 @@ fn key_log_lines_agree() {
     let (cookie, key) = server[0].split_once(',').unwrap();
     assert_eq!((cookie.len(), key.len()), (16, 64));
     assert!(lines(&net.a.events).is_empty());
+    // ESP's are made of what both sides know.
+    let [client, server] = common::children(&mut net);
+    let [client, server] = [client, server].map(|c| c[0].key_log_lines().map(|l| l.to_string()));
+    assert_eq!(client[0], server[1]);
+    assert_eq!(client[1], server[0]);
+    let fields: Vec<_> = server[0].split(',').map(|f| f.trim_matches('"')).collect();
+    assert_eq!(fields[..3], ["IPv4", "192.0.2.2", "198.51.100.1"]);
+    assert_eq!(fields[4], "AES-CBC [RFC3602]");
+    assert_eq!(fields[6], "HMAC-SHA-1-96 [RFC2404]");
+    assert_eq!((fields[5].len(), fields[7].len()), (2 + 2 * 32, 2 + 2 * 20));
 }
 
 #[test]

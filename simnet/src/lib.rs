@@ -1,11 +1,12 @@
 //! A network in virtual time, for tests: seeded lossy links between two ends ([`Pair`]) and
 //! UDP hosts behind NAT boxes ([`World`]). Development only, never published.
 //!
-//! Captures ([`frames`]) are read for tests that replay them.
+//! Published vectors ([`corpus`]) and captures ([`frames`]) are read for tests that replay them.
 //!
 //! Nothing here reads a clock or a global random source: a seed replays a run exactly.
 
 mod capture;
+pub mod corpus;
 mod link;
 mod nat;
 mod pair;

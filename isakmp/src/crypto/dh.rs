@@ -120,7 +120,7 @@ pub(crate) fn modular(prime: &[u8], key: &[u8], peer: &[u8]) -> Option<Vec<u8>> 
 /// The prime of a MODP group.
 #[cfg(test)]
 pub(crate) fn prime(group: Group) -> Option<Vec<u8>> {
-    Some(crate::vectors::unhex(match group {
+    Some(simnet::corpus::unhex(match group {
         Group::Modp768 => MODP_768,
         Group::Modp1024 => MODP_1024,
         Group::Modp1536 => MODP_1536,

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::event::{RefusedReason, Role, SaId};
 use crate::job::{Derivation, Derived, Exchange, JobResult, Purpose, Work};
 use crate::keys::Cookies;
+use crate::offer::offer_phase1;
 use crate::select;
 use crate::suite::Phase1Suite;
 use crate::vendor::Capabilities;
@@ -42,7 +43,7 @@ impl Endpoint {
             .first()
             .ok_or(Error::Refused("isakmp_no_proposals"))?;
         let seconds = self.config.policy.phase1_lifetime.as_secs();
-        let sa_body = select::offer_phase1(
+        let sa_body = offer_phase1(
             &suites,
             u32::try_from(seconds).unwrap_or(u32::MAX),
             self.config.habits.style,

@@ -8,8 +8,9 @@ use crate::config::Mode;
 use crate::error::Error;
 use crate::event::{RefusedReason, Role};
 use crate::job::{Derivation, Purpose, Work};
+use crate::offer::ChildOffer;
 use crate::policy::Lifetime;
-use crate::select::{self, ChildOfferOut};
+use crate::select;
 use crate::wire::{Chain, ExchangeType, Notify, SaPayload, payload};
 use std::time::Instant;
 
@@ -72,12 +73,14 @@ impl Endpoint {
             (Mode::Tunnel, Some(dialect)) => dialect.tunnel_mode(),
             (Mode::Transport, Some(dialect)) => dialect.transport_mode(),
         };
-        let offer = ChildOfferOut {
+        let offer = ChildOffer {
             suites: &wanted.suites,
             mode,
             pfs: wanted.request.pfs,
             lifetime: self.config.policy.child_lifetime,
             spi: quick.inbound_spi,
+            style: self.config.habits.style,
+            unsupported: self.config.habits.unsupported_offers,
         };
         let mut chain = Chain::default()
             .with(payload::SA, offer.payload())

@@ -1,38 +1,17 @@
 //! Captured exchanges whose keys are known.
 
-use super::{corpus, unhex};
+use crate::habits::Style;
 use crate::keys::{Cookies, Exchanged, Keys};
+use crate::offer::ChildOffer;
+use crate::policy::Lifetime;
 use crate::suite::{Hash, Phase1Suite};
 use crate::wire::{Header, Message, payload};
+use simnet::corpus::{self, unhex};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Frames of a pcapng or pcap file.
-fn frames(file: &[u8]) -> Vec<&[u8]> {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-    let mut out = Vec::new();
-    if word(0) == 0xa1b2_c3d4 {
-        let mut at = 24;
-        while at + 16 <= file.len() {
-            let end = at + 16 + word(at + 8);
-            out.push(&file[at + 16..end]);
-            at = end;
-        }
-        return out;
-    }
-    let mut at = 0;
-    while at + 12 <= file.len() {
-        // Enhanced packet blocks.
-        if word(at) == 6 {
-            out.push(&file[at + 28..at + 28 + word(at + 20)]);
-        }
-        at += word(at + 4);
-    }
-    out
-}
 
 /// ISAKMP messages of a file with Ethernet, IPv4, UDP port 500.
 fn messages(file: &[u8]) -> Vec<Vec<u8>> {
-    let udp = frames(file).into_iter().map(|frame| &frame[14..]);
+    let udp = simnet::frames(file).into_iter().map(|f| &f.bytes[14..]);
     let udp = udp.filter(|ip| ip[9] == 17);
     udp.map(|ip| {
         let udp = &ip[usize::from(ip[0] & 15) * 4..];
@@ -45,13 +24,12 @@ fn messages(file: &[u8]) -> Vec<Vec<u8>> {
 #[test]
 fn a_captured_main_and_quick_mode_decrypts_and_verifies() {
     let (Some(capture), Some(log)) = (
-        corpus("isakmp/rub-mm-psk-complete.pcapng"),
-        corpus("isakmp/rub-mm-psk-complete.keys.log"),
+        corpus::read("isakmp/rub-mm-psk-complete.pcapng"),
+        corpus::text("isakmp/rub-mm-psk-complete.keys.log"),
     ) else {
         return;
     };
-    let messages = messages(&std::fs::read(capture).unwrap());
-    let log = std::fs::read_to_string(log).unwrap();
+    let messages = messages(&capture);
     let shared: String = log.lines().skip(2).take(8).collect();
     let parse = |index: usize| {
         let (header, body) = Header::parse(&messages[index]).unwrap();
@@ -125,18 +103,47 @@ fn a_captured_main_and_quick_mode_decrypts_and_verifies() {
             index - 5
         );
         nonces.extend(message.only(payload::NONCE).map(<[u8]>::to_vec));
+        if index == 6 {
+            let sa = message.only(payload::SA).unwrap();
+            assert_eq!(
+                sa,
+                offered_like(sa, Style::StrongSwan, 1200, &["aes128-sha256"; 2])
+            );
+        }
     }
+}
+
+/// What our initiator offers in a captured one's manner, with its SPI.
+fn offered_like(captured: &[u8], style: Style, seconds: u32, suites: &[&str]) -> Vec<u8> {
+    let suites: Vec<_> = suites.iter().map(|s| s.parse().unwrap()).collect();
+    ChildOffer {
+        suites: &suites,
+        mode: 1,
+        pfs: None,
+        lifetime: Lifetime {
+            seconds,
+            kilobytes: None,
+        },
+        spi: u32::from_be_bytes(captured[16..20].try_into().unwrap()),
+        style,
+        unsupported: false,
+    }
+    .payload()
 }
 
 /// What is known of the plaintext of an encrypted message: its payloads, the start of its HASH.
 type Known = (&'static [u8], &'static str);
 
 /// Decrypts a whole connection with nothing but Ka, each exchange with an IV chain of its own.
-fn decrypt_all(name: &str, suite: &str, ka: &str, known: &[Known]) {
-    let Some(path) = corpus(name) else { return };
+/// Gives the SA payloads of its quick modes.
+fn decrypt_all(name: &str, suite: &str, ka: &str, known: &[Known]) -> Vec<Vec<u8>> {
+    let Some(file) = corpus::read(name) else {
+        return Vec::new();
+    };
+    let mut offers = Vec::new();
     let suite: Phase1Suite = suite.parse().unwrap();
     let hash_len = if suite.hash == Hash::Md5 { 16 } else { 32 };
-    let messages = messages(&std::fs::read(path).unwrap());
+    let messages = messages(&file);
     let publics: Vec<Vec<u8>> = messages
         .iter()
         .filter_map(|message| {
@@ -174,6 +181,7 @@ fn decrypt_all(name: &str, suite: &str, ka: &str, known: &[Known]) {
         assert!(padding.iter().all(|b| *b == 0) || padding.last().is_some_and(counted));
         let (kinds, hash) = known.next().unwrap();
         assert_eq!(inner.iter().map(|p| p.kind).collect::<Vec<_>>(), *kinds);
+        offers.extend(inner.only(payload::SA).map(<[u8]>::to_vec));
         let found = inner.only(payload::HASH);
         if let Some(found) = found {
             assert_eq!(found.len(), hash_len);
@@ -181,6 +189,7 @@ fn decrypt_all(name: &str, suite: &str, ka: &str, known: &[Known]) {
         assert!(found.unwrap_or_default().starts_with(&unhex(hash)));
     }
     assert!(known.next().is_none());
+    offers
 }
 
 #[test]
@@ -199,12 +208,20 @@ fn a_capture_with_xauth_and_interleaved_exchanges_decrypts_with_its_key() {
         (&[8, 1, 10, 5, 5], ""),
         (&[8], ""),
     ];
-    decrypt_all(
+    let offers = decrypt_all(
         "isakmp/wireshark-mm-xauth-qm.pcapng",
         "aes256-sha256-modp1024",
         "928392441e00ece5e8af3bc545416e86afa1291e7c013271514738b70ef25d22",
         &known,
     );
+    let Some(sa) = offers.first() else { return };
+    // An Android.
+    let suites: Vec<_> = ["aes256", "aes128", "3des", "des"]
+        .into_iter()
+        .flat_map(|cipher| ["sha256", "sha1", "md5"].map(|hash| format!("{cipher}-{hash}")))
+        .collect();
+    let suites: Vec<_> = suites.iter().map(String::as_str).collect();
+    assert_eq!(*sa, offered_like(sa, Style::Racoon, 28_800, &suites));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! SKEYID, its children, key expansion, HASH_R.
 
-use super::{cases, field, text, unhex};
 use crate::crypto::prf;
 use crate::keys::{Cookies, Exchanged, Keys, expand, skeyid_step, stretch};
 use crate::secret::Secret;
 use crate::suite::{AesKeySize, Cipher, Group, Hash, Phase1Suite};
+use simnet::corpus::{cases, field, text, unhex};
 
 #[test]
 fn nist_ikev1_psk_key_derivation() {

@@ -1,9 +1,9 @@
 //! Diffie-Hellman.
 
-use super::{cases, field, text, unhex};
 use crate::crypto;
 use crate::secret::Secret;
 use crate::suite::{Group, Hash};
+use simnet::corpus::{cases, field, text, unhex};
 
 /// RFC 5903 section 8: private keys, both public values, shared secret (x only).
 #[test]

@@ -19,7 +19,7 @@ pub(crate) use encode::{Chain, ProposalOut, sa_payload, transform};
 pub(crate) use header::{ExchangeType, Flags, HEADER_LEN, Header};
 pub use id::Identity;
 pub(crate) use notify::{Delete, Notify, delete_payload, notify_payload};
-pub(crate) use payload::{Message, PROTO_ESP, PROTO_ISAKMP};
+pub(crate) use payload::{Message, PROTO_AH, PROTO_ESP, PROTO_ISAKMP};
 pub(crate) use sa::{Proposal, SaPayload, Transform};
 
 use nom::IResult;

@@ -17,6 +17,7 @@ pub(crate) const FRAGMENT: u8 = 132;
 
 /// Protocol numbers of proposals, notifications and deletes (RFC 2407 section 4.4.1).
 pub(crate) const PROTO_ISAKMP: u8 = 1;
+pub(crate) const PROTO_AH: u8 = 2;
 pub(crate) const PROTO_ESP: u8 = 3;
 
 /// Payloads in one message at most; Apple sends about 15, with NAT-D and notifications 20.

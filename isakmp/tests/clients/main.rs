@@ -7,6 +7,7 @@
 mod common;
 
 mod profiles;
+mod quick;
 mod wire;
 
 use common::{Net, children, client_path, pair_of};

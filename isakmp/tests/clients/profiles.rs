@@ -6,6 +6,7 @@ use isakmp::{
     Style,
 };
 use natt::Dialect;
+use simnet::corpus::unhex;
 use std::time::Duration;
 
 /// How a client differs from ours.
@@ -20,6 +21,7 @@ pub(crate) struct Profile {
     pub(crate) dpd: bool,
     pub(crate) initial_contact: bool,
     pub(crate) counted_message_ids: bool,
+    pub(crate) unsupported_offers: bool,
     pub(crate) phase1_seconds: u64,
     pub(crate) child_lifetime: Lifetime,
     pub(crate) local_port: u16,
@@ -72,6 +74,7 @@ fn base() -> Profile {
         dpd: true,
         initial_contact: true,
         counted_message_ids: false,
+        unsupported_offers: false,
         phase1_seconds: 28_800,
         child_lifetime: Lifetime {
             seconds: 3600,
@@ -96,9 +99,11 @@ fn windows() -> Profile {
             "3des-sha1-modp2048",
             "3des-sha1-modp1024",
         ],
+        child: &["aes256-sha1", "aes128-sha1", "3des-sha1", "des-sha1"],
         dpd: false,
         initial_contact: false,
         counted_message_ids: true,
+        unsupported_offers: true,
         child_lifetime: Lifetime {
             seconds: 3600,
             kilobytes: Some(250_000),
@@ -125,6 +130,7 @@ fn microsoft() -> Vec<Profile> {
     vec![
         Profile {
             name: "Windows XP SP3",
+            style: Style::WindowsXp,
             phase1: &[
                 "3des-sha1-modp2048",
                 "3des-sha1-modp1024",
@@ -141,6 +147,7 @@ fn microsoft() -> Vec<Profile> {
         },
         Profile {
             name: "Windows XP, only what it had at first",
+            style: Style::WindowsXp,
             phase1: &["des-md5-modp768"],
             child: &["des-md5"],
             dialects: &[Dialect::Draft02Newline],
@@ -446,13 +453,6 @@ fn linux_and_routers() -> Vec<Profile> {
     ]
 }
 
-pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
-}
-
 impl Profile {
     pub(crate) fn client(&self) -> (Config, Peer) {
         let mut config = Config::default();
@@ -465,6 +465,7 @@ impl Profile {
         habits.vendor_ids = Some(self.vendor_ids.iter().map(|v| unhex(v)).collect());
         habits.initial_contact = self.initial_contact;
         habits.counted_message_ids = self.counted_message_ids;
+        habits.unsupported_offers = self.unsupported_offers;
         config.habits = habits;
         if !self.dpd {
             config.dpd = None;

@@ -1,40 +1,73 @@
 //! First messages as they stand on the wire, read by a parser of the test's own.
 
 use crate::common::{self, Net, client_path, pair_of};
-use crate::profiles::{Profile, profile, profiles, unhex, vid};
+use crate::profiles::{Profile, profile, profiles, vid};
 use isakmp::Event;
-use simnet::Link;
+use simnet::{Link, corpus::unhex};
 use std::time::Duration;
 
 /// Payloads of a message in the clear: type and body.
 fn payloads(message: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let (all, rest) = payloads_of(message[16], &message[28..]);
+    assert!(rest.is_empty());
+    all
+}
+
+/// Payloads, and what is behind them.
+pub(crate) fn payloads_of(first: u8, bytes: &[u8]) -> (Vec<(u8, Vec<u8>)>, &[u8]) {
     let mut out = Vec::new();
-    let (mut kind, mut rest) = (message[16], &message[28..]);
+    let (mut kind, mut rest) = (first, bytes);
     while kind != 0 {
         let length = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
         assert_eq!(rest[1], 0, "reserved");
         out.push((kind, rest[4..length].to_vec()));
         (kind, rest) = (rest[0], &rest[length..]);
     }
-    assert!(rest.is_empty());
-    out
+    (out, rest)
 }
 
-/// The transforms of the only proposal of an SA payload, with their generic headers.
-fn transforms(sa: &[u8]) -> Vec<Vec<u8>> {
-    assert_eq!(sa[..10], [0, 0, 0, 1, 0, 0, 0, 1, 0, 0], "one proposal");
-    let (spi, count) = (usize::from(sa[14]), usize::from(sa[15]));
-    let mut rest = &sa[16 + spi..];
+/// A proposal of an SA payload: number, protocol, transforms with their generic headers.
+pub(crate) type Proposal = (u8, u8, Vec<Vec<u8>>);
+
+/// Payloads of one kind behind one another: each with what is behind its generic header.
+fn chain(mut rest: &[u8], kind: u8) -> Vec<&[u8]> {
     let mut out = Vec::new();
     while !rest.is_empty() {
         let length = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
-        let more = if rest.len() == length { 0 } else { 3 };
+        let more = if rest.len() == length { 0 } else { kind };
         assert_eq!(rest[..2], [more, 0]);
-        out.push(rest[..length].to_vec());
+        out.push(&rest[..length]);
         rest = &rest[length..];
     }
-    assert_eq!(out.len(), count);
     out
+}
+
+pub(crate) fn proposals(sa: &[u8]) -> Vec<Proposal> {
+    assert_eq!(
+        sa[..8],
+        [0, 0, 0, 1, 0, 0, 0, 1],
+        "IPsec DOI, identity only"
+    );
+    chain(&sa[8..], 2)
+        .into_iter()
+        .map(|p| {
+            let (number, protocol, spi, count) = (p[4], p[5], usize::from(p[6]), usize::from(p[7]));
+            let transforms = chain(&p[8 + spi..], 3);
+            assert_eq!(transforms.len(), count);
+            (
+                number,
+                protocol,
+                transforms.into_iter().map(<[u8]>::to_vec).collect(),
+            )
+        })
+        .collect()
+}
+
+/// The transforms of the only proposal of phase 1.
+fn transforms(sa: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = proposals(sa);
+    assert_eq!((all.len(), all[0].1), (1, 1), "one proposal, of ISAKMP");
+    all.remove(0).2
 }
 
 fn first_message(profile: &Profile) -> Vec<u8> {
@@ -46,22 +79,14 @@ fn first_message(profile: &Profile) -> Vec<u8> {
     net.a.endpoint.poll_transmit().unwrap().payload
 }
 
-/// A transform of phase 1 in words: `1 lifetype=1 life=3600 enc=7 ...`; `life4` has four bytes.
-fn words(transform: &[u8]) -> String {
-    assert_eq!(transform[5..8], [1, 0, 0], "KEY_IKE");
-    let mut out = transform[4].to_string();
-    let mut rest = &transform[8..];
+/// Attributes in words: `lifetype=1 life=3600 enc=7 ...`; `life4` has four bytes.
+pub(crate) fn attributes(mut rest: &[u8], names: &[(u8, &str)]) -> String {
+    let mut out = String::new();
     while let [a, b, c, d, after @ ..] = rest {
-        let name = match b {
-            1 => "enc",
-            2 => "hash",
-            3 => "auth",
-            4 => "group",
-            11 => "lifetype",
-            12 => "life",
-            14 => "keylen",
-            _ => "unknown",
-        };
+        let name = names
+            .iter()
+            .find(|(kind, _)| kind == b)
+            .map_or("unknown", |n| n.1);
         if *a == 0x80 {
             out += &format!(" {name}={}", u16::from_be_bytes([*c, *d]));
             rest = after;
@@ -74,6 +99,23 @@ fn words(transform: &[u8]) -> String {
     }
     assert!(rest.is_empty());
     out
+}
+
+/// RFC 2409 appendix A.
+const PHASE1: [(u8, &str); 7] = [
+    (1, "enc"),
+    (2, "hash"),
+    (3, "auth"),
+    (4, "group"),
+    (11, "lifetype"),
+    (12, "life"),
+    (14, "keylen"),
+];
+
+/// A transform of phase 1 in words, after its number.
+fn words(transform: &[u8]) -> String {
+    assert_eq!(transform[5..8], [1, 0, 0], "KEY_IKE");
+    transform[4].to_string() + &attributes(&transform[8..], &PHASE1)
 }
 
 fn offer(profile: &Profile) -> Vec<String> {
@@ -142,7 +184,7 @@ fn windows_vista_and_later_offer_curves_first() {
     assert_eq!(profile("Windows 7").vendor_ids.len(), 7);
     let message = first_message(&profile("Windows 10 and 11"));
     assert_eq!(message.len(), 408);
-    let Some(text) = common::corpus("isakmp/windows10-mm1.hex") else {
+    let Some(text) = simnet::corpus::read("isakmp/windows10-mm1.hex") else {
         return;
     };
     let text = String::from_utf8(text).unwrap();
@@ -197,7 +239,7 @@ fn android_offers_what_was_captured_of_it() {
         offer[11],
         "12 lifetype=1 life=28800 enc=1 auth=1 hash=1 group=2"
     );
-    let Some(file) = common::corpus("isakmp/wireshark-mm-xauth-qm.pcapng") else {
+    let Some(file) = simnet::corpus::read("isakmp/wireshark-mm-xauth-qm.pcapng") else {
         return;
     };
     let sa = &payloads(&first_message(&profile))[0].1;
@@ -240,7 +282,7 @@ fn strongswan_counts_its_proposal_from_0_and_has_short_lifetimes() {
     );
     assert_eq!(offer_of("NetworkManager-l2tp with strongSwan").len(), 11);
     // With the proposal of the captured one, all of its first message.
-    let Some(file) = common::corpus("isakmp/rub-mm-psk-complete.pcapng") else {
+    let Some(file) = simnet::corpus::read("isakmp/rub-mm-psk-complete.pcapng") else {
         return;
     };
     let mut captured = profile("ChromeOS");
@@ -321,5 +363,42 @@ fn windows_counts_its_quick_modes() {
             .map(|m| u32::from_be_bytes(m[20..24].try_into().unwrap()))
             .collect();
         assert_eq!(ids == [1, 1, 2, 2], counted, "{ids:?}");
+    }
+}
+
+/// The vendor IDs of message 2.
+fn answered(profile: &Profile, vendor_ids: isakmp::VendorIds) -> Vec<Vec<u8>> {
+    let (config, peer) = profile.client();
+    let mut server = profile.server(Net::Direct);
+    server.vendor_ids = vendor_ids;
+    let mut net = pair_of(config, server, Net::Direct, Link::PERFECT, 5);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer).unwrap();
+    net.run_until(Duration::from_secs(1), |_, b| !b.sent.is_empty());
+    let mut payloads = payloads(&net.b.sent[0].2);
+    assert_eq!(payloads.remove(0).0, 1, "SA");
+    assert!(payloads.iter().all(|p| p.0 == 13), "{}", profile.name);
+    payloads.into_iter().map(|p| p.1).collect()
+}
+
+/// Vendor IDs broke Windows for a week (KB5009543): a responder names what it has chosen, nothing
+/// that says who it is, and never two dialects.
+#[test]
+fn a_responder_answers_what_it_has_chosen_and_no_more() {
+    use isakmp::VendorIds;
+    for profile in profiles() {
+        let offered = |id: &str| profile.vendor_ids.contains(&id);
+        let dialect = profile.dialects.iter().min().unwrap();
+        let mut minimal = vec![dialect.vendor_id().to_vec()];
+        minimal.extend(offered(vid::DPD).then(|| unhex(vid::DPD)));
+        for fragmentation in [vid::FRAGMENTATION, vid::FRAGMENTATION_8] {
+            minimal.extend(offered(fragmentation).then(|| unhex(fragmentation)));
+        }
+        let context = profile.name;
+        assert_eq!(answered(&profile, VendorIds::Minimal), minimal, "{context}");
+        assert!(answered(&profile, VendorIds::None).is_empty(), "{context}");
+        let full = answered(&profile, VendorIds::Full);
+        assert_eq!(full.len(), 3, "{context}");
+        assert!(minimal.iter().all(|id| full.contains(id)), "{context}");
     }
 }

@@ -243,19 +243,6 @@ pub(crate) fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
     assert_eq!(a.local_selector, b.remote_selector, "{context}");
 }
 
-/// A file of the captures, if they are there.
-pub(crate) fn corpus(name: &str) -> Option<Vec<u8>> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    let file = std::fs::read(folder.join(name)).ok();
-    if file.is_none() {
-        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped: no {name}");
-        }
-    }
-    file
-}
-
 /// Reason, offer, hint.
 pub(crate) fn refusal(event: &Event) -> Option<(&'static str, String, String)> {
     match event {

@@ -12,7 +12,7 @@
 //! | CVE-2013-4564 | and every major version but 1 |
 //! | CVE-2017-12896, -12990, -13039, -13689, -13690, CVE-2018-14469 | `corpus.rs`: `cve_2017_13039_...` |
 //! | CVE-2018-0159, CVE-2012-0381, CVE-2005-3669 (PROTOS c09-isakmp) | `protos_every_field_with_extreme_values` |
-//! | CVE-2022-34722, CVE-2022-21843 and its kin, CVE-2023-21547 and its kin, CVE-2026-35424 | `cve_2022_34721_...`, `cve_2004_0222_...` and `memory.rs` |
+//! | CVE-2022-34722, CVE-2022-21843, -21848, -21883, -21889, -21890, CVE-2023-21547, -21677, -21683, -21758, CVE-2026-35424 | `cve_2022_34721_...`, `cve_2004_0222_...` and `memory.rs` |
 //! | CVE-2020-1763, CVE-2022-23094 | both, by name |
 //! | CVE-2008-3651, CVE-2008-3652, CVE-2009-1632 | `cve_2008_3652_half_open_sas_expire` |
 //! | CVE-2016-6381, CVE-2016-1287, CVE-2016-10396, CVE-2009-1574, CVE-2013-6076 | `fragments.rs` |
@@ -20,6 +20,7 @@
 //! | CVE-2009-0790 | `cve_2009_0790_...` with keys, `cve_2007_1841_...` in every state without |
 //! | CVE-2015-4000 | and a warning in the log for each SA |
 //! | draft-simpson-danger-isakmp | `draft_simpson_no_state_and_no_work_before_the_cookie_returns` |
+//! | CVE-2005-0688 | `cve_1999_0016_a_packet_from_ourselves` |
 //! | CVE-2005-0039 | `cve_2024_3652_esp_without_encryption_or_integrity_is_skipped` |
 //! | CVE-2023-23009, -38710, CVE-2013-6467, CVE-2016-5391, -3071 | `cve_2023_23009_missing_payloads_of_quick_mode` |
 //! | CVE-2018-5389 | `strength.rs`: `cve_2018_5389_weak_keys_are_told_from_strong_ones` |
@@ -29,7 +30,7 @@
 //! | CVE-2017-9023, CVE-2026-35328, CVE-2021-41991's cache | no ASN.1 is parsed; the only cache is tested by `cve_2021_41991_...` |
 //! | CVE-2018-10811, CVE-2014-9221 | no pluggable PRF; unknown groups by name |
 //! | CVE-2026-12413, CVE-2026-33824, CVE-2024-7595, CVE-2021-45079 | IKEv2, tunnels, EAP: not spoken |
-//! | CVE-2006-4436, CVE-2017-7184, CVE-2022-27666, CVE-2022-34718 | the data path: `roadwarrior-esp` |
+//! | CVE-2006-4436, CVE-2017-7184, CVE-2022-27666, CVE-2022-34718, CVE-2018-5390, -5391 | the data path: `roadwarrior-esp`, `roadwarrior-firewall` |
 //! | CVE-2013-5018, CVE-2015-8023, CVE-2025-62291, CVE-2002-0872, CVE-2026-23072 | users, tunnels, sessions: `roadwarrior-ppp`, `roadwarrior-l2tp` |
 //! | Kernel races, CLIs, RADIUS, resolvers | not of this crate |
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn cve_2014_2143_a_spoofed_first_message_leaves_the_live_sa_alone() {
     let mut pair = Pair::new(1);
-    let body = crate::select::offer_phase1(
+    let body = crate::offer::offer_phase1(
         &["aes128-sha1-ecp256".parse().unwrap()],
         3600,
         crate::Style::Windows,
@@ -53,7 +53,7 @@ fn first(suites: &[&str]) -> Chain {
     let suites: Vec<_> = suites.iter().map(|s| s.parse().unwrap()).collect();
     Chain::default().with(
         payload::SA,
-        crate::select::offer_phase1(&suites, 3600, crate::Style::Windows),
+        crate::offer::offer_phase1(&suites, 3600, crate::Style::Windows),
     )
 }
 

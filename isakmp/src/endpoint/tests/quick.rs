@@ -303,13 +303,13 @@ fn a_quick_mode_of_windows_behind_a_nat() {
         }
         let sa = message.only(payload::SA).unwrap();
         let mut attributes = Vec::new();
+        tv(&mut attributes, 4, mode);
+        tv(&mut attributes, 6, 256);
+        tv(&mut attributes, 5, 2);
         tv(&mut attributes, 1, 1);
         tlv(&mut attributes, 2, 3600);
         tv(&mut attributes, 1, 2);
         tlv(&mut attributes, 2, 250_000);
-        tv(&mut attributes, 4, mode);
-        tv(&mut attributes, 6, 256);
-        tv(&mut attributes, 5, 2);
         assert!(sa.ends_with(&attributes), "{dialect}");
     }
 }
