@@ -1,5 +1,5 @@
 use crate::{OpenError, Opened, SealError};
-use std::ops::Range;
+use core::ops::Range;
 
 /// A payload to seal in a batch, and what became of it.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use ::aes::{Aes128, Aes192, Aes256};
 use ::des::{Des, TdesEde3};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{AesGcm, Tag};
+use alloc::boxed::Box;
 use cbc::Encryptor;
 use cipher::array::Array;
 use cipher::consts::{U12, U16};
@@ -195,7 +196,7 @@ fn in_lanes<'a, const B: usize>(
     mut texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>,
     encrypt: impl Fn(&mut [Lane<'a, B>]),
 ) {
-    let mut lanes: [Lane<'a, B>; BATCH] = std::array::from_fn(|_| Lane::new(&[], &mut []));
+    let mut lanes: [Lane<'a, B>; BATCH] = core::array::from_fn(|_| Lane::new(&[], &mut []));
     loop {
         let mut filled = 0;
         for (lane, (iv, text)) in lanes.iter_mut().zip(&mut texts) {
@@ -216,7 +217,7 @@ fn des_cbc_decrypt<'a>(
 ) {
     let mut blocks = [[0; 8]; des::BLOCKS];
     let mut filled = 0;
-    let mut parts: [Lane<'a, 8>; BATCH] = std::array::from_fn(|_| Lane::new(&[], &mut []));
+    let mut parts: [Lane<'a, 8>; BATCH] = core::array::from_fn(|_| Lane::new(&[], &mut []));
     let mut count = 0;
     let flush = |blocks: &mut [[u8; 8]], parts: &mut [Lane<'a, 8>]| {
         decrypt(blocks);

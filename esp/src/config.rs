@@ -1,5 +1,6 @@
 use crate::{Lifetime, SaError, Suite};
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 use zeroize::Zeroizing;
 
 /// One direction's SA: algorithms, keys and limits.

@@ -1,6 +1,6 @@
 use crate::{Found, OpenError, SealError};
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What went through a [`Sadb`](crate::Sadb) and what was dropped. A read never waits.
 #[derive(Debug, Default)]

@@ -97,11 +97,14 @@ pub enum OpenError {
     /// A dummy packet (RFC 4303 section 2.6): fine, and nothing inside.
     #[error("dummy packet")]
     Dummy,
+    /// ESP, AH or a fragment inside ESP, which nobody who means well sends (CVE-2022-34718).
+    #[error("payload is ESP, AH or a fragment")]
+    NextHeader,
 }
 
 impl OpenError {
     /// Each of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoSa,
         Self::Short,
         Self::Replay,
@@ -109,6 +112,7 @@ impl OpenError {
         Self::Padding,
         Self::Expired,
         Self::Dummy,
+        Self::NextHeader,
     ];
 
     /// A stable word for logs and metrics.
@@ -122,6 +126,7 @@ impl OpenError {
             Self::Padding => "padding",
             Self::Expired => "expired",
             Self::Dummy => "dummy",
+            Self::NextHeader => "next_header",
         }
     }
 }

@@ -2,16 +2,16 @@ use crate::batch::Open;
 use crate::cipher::Engine;
 use crate::integrity::{BATCH, Hasher, Signed, macs, verify};
 use crate::lanes::hash::Tag;
-use crate::lifetime::{Expiry, Usage};
+use crate::lifetime::{Expiry, Moment, Usage};
 use crate::outbound::{Aad, PADDING, low32};
 use crate::replay::ReplayWindow;
-use crate::{HEADER, NO_NEXT_HEADER, OpenError, SaConfig, SaError, Suite};
+use crate::{HEADER, OpenError, SaConfig, SaError, Suite};
+use core::ops::Range;
 use fearless_simd::Level;
-use std::ops::Range;
-use std::time::Instant;
 
 /// The receiving end of an SA.
-pub struct InboundSa {
+pub struct InboundSa<#[cfg(feature = "std")] T = std::time::Instant, #[cfg(not(feature = "std"))] T>
+{
     spi: u32,
     level: Level,
     suite: Suite,
@@ -19,7 +19,7 @@ pub struct InboundSa {
     engine: Engine,
     hasher: Option<Hasher>,
     window: ReplayWindow,
-    usage: Usage,
+    usage: Usage<T>,
 }
 
 /// What was in an ESP packet.
@@ -42,8 +42,8 @@ pub(crate) struct Admitted {
     newest: bool,
 }
 
-impl std::fmt::Debug for InboundSa {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<T> core::fmt::Debug for InboundSa<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("InboundSa")
             .field("spi", &format_args!("{:08x}", self.spi))
             .field("suite", &self.suite)
@@ -51,18 +51,18 @@ impl std::fmt::Debug for InboundSa {
     }
 }
 
-impl InboundSa {
+impl<T: Moment> InboundSa<T> {
     /// An SA that has received nothing.
     ///
     /// # Errors
     /// What of `config` cannot be.
-    pub fn new(now: Instant, config: &SaConfig) -> Result<Self, SaError> {
+    pub fn new(now: T, config: &SaConfig) -> Result<Self, SaError> {
         config.check()?;
         let hasher = config
             .suite
             .integrity()
             .map(|i| Hasher::new(i, config.integrity_key()));
-        let level = Level::new();
+        let level = crate::lanes::level();
         Ok(Self {
             spi: config.spi,
             level,
@@ -90,17 +90,17 @@ impl InboundSa {
     /// Why the packet was dropped.
     pub fn open(
         &mut self,
-        now: Instant,
+        now: T,
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Opened, OpenError> {
         let admitted = self.admit(now, buf, &packet, None)?;
-        self.decrypt(std::iter::once((&mut *buf, &packet)));
+        self.decrypt(core::iter::once((&mut *buf, &packet)));
         self.contents(buf, &packet, admitted)
     }
 
     /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
-    pub fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_>]) {
+    pub fn open_batch(&mut self, now: T, jobs: &mut [Open<'_>]) {
         for jobs in jobs.chunks_mut(BATCH) {
             let mut tags = [[0; 32]; BATCH];
             let mut plans = [None; BATCH];
@@ -126,7 +126,7 @@ impl InboundSa {
     /// The sequence number of a packet that may be good, and what its MAC is to be computed of.
     pub(crate) fn plan<'s>(
         &'s self,
-        now: Instant,
+        now: T,
         buf: &'s [u8],
         packet: &Range<usize>,
     ) -> (Option<u64>, Option<(&'s Hasher, Signed<'s>)>) {
@@ -139,7 +139,7 @@ impl InboundSa {
     /// is what [`plan`](Self::plan) gave, and the MAC computed of it.
     pub(crate) fn admit(
         &mut self,
-        now: Instant,
+        now: T,
         buf: &mut [u8],
         packet: &Range<usize>,
         planned: Option<(u64, &Tag)>,
@@ -191,11 +191,16 @@ impl InboundSa {
         let start = packet.start + HEADER + self.suite.cipher().iv_length();
         let (_, text, _) = self.split(buf, packet);
         let (payload, next_header) = strip(text).ok_or(OpenError::Padding)?;
-        if next_header == NO_NEXT_HEADER {
-            return Err(OpenError::Dummy);
+        match next_header {
+            protocol::NONE => return Err(OpenError::Dummy),
+            protocol::FRAGMENT | protocol::ESP | protocol::AH => {
+                return Err(OpenError::NextHeader);
+            }
+            _ => {}
         }
+        let length = own_length(&text[..payload], next_header);
         Ok(Opened {
-            payload: start..start + payload,
+            payload: start..start + length,
             next_header,
             sequence: admitted.sequence,
             newest: admitted.newest,
@@ -203,7 +208,7 @@ impl InboundSa {
     }
 
     /// What can be said of a packet before its ICV; gives its sequence number.
-    fn examine(&self, now: Instant, buf: &[u8], packet: &Range<usize>) -> Result<u64, OpenError> {
+    fn examine(&self, now: T, buf: &[u8], packet: &Range<usize>) -> Result<u64, OpenError> {
         if self.usage.is_over(now) {
             return Err(OpenError::Expired);
         }
@@ -262,12 +267,18 @@ impl InboundSa {
         }
     }
 
-    pub(crate) fn usage(&self) -> &Usage {
+    pub(crate) fn usage(&self) -> &Usage<T> {
         &self.usage
     }
 
-    pub(crate) fn report(&mut self, now: Instant) -> Option<Expiry> {
+    pub(crate) fn report(&mut self, now: T) -> Option<Expiry> {
         self.usage.report(now)
+    }
+
+    /// As if a packet with this number had come.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, sequence: u64) {
+        self.window.mark(sequence);
     }
 }
 
@@ -277,4 +288,32 @@ fn strip(text: &[u8]) -> Option<(usize, u8)> {
     let payload = before.len().checked_sub(usize::from(*padding))?;
     let good = before.get(payload..)? == PADDING.get(..usize::from(*padding))?;
     good.then_some((payload, *next_header))
+}
+
+/// IP protocol numbers.
+mod protocol {
+    pub(super) const IPV4: u8 = 4;
+    pub(super) const UDP: u8 = 17;
+    pub(super) const IPV6: u8 = 41;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const ESP: u8 = 50;
+    pub(super) const AH: u8 = 51;
+    /// A dummy packet (RFC 4303 section 2.6).
+    pub(super) const NONE: u8 = 59;
+}
+
+/// Length of a payload without the padding that hides it (TFC, RFC 4303 section 2.7), which only
+/// one that says its own length can have. What says more than there is, is left as it is to who
+/// reads it.
+fn own_length(payload: &[u8], next_header: u8) -> usize {
+    let (at, header, besides) = match next_header {
+        protocol::IPV4 => (2, 20, 0),
+        protocol::UDP => (4, 8, 0),
+        protocol::IPV6 => (4, 40, 40),
+        _ => return payload.len(),
+    };
+    let says = payload.get(at..).and_then(<[u8]>::first_chunk);
+    let says = says.map(|bytes| usize::from(u16::from_be_bytes(*bytes)) + besides);
+    says.filter(|n| (header..=payload.len()).contains(n))
+        .unwrap_or(payload.len())
 }

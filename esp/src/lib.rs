@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
 
 mod batch;
 mod cipher;
@@ -14,13 +17,15 @@ mod outbound;
 mod replay;
 mod sadb;
 mod suite;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Open, Seal};
 pub use config::SaConfig;
 pub use counters::{Counters, Stats};
 pub use error::{OpenError, SaError, SealError};
 pub use inbound::{InboundSa, Opened};
-pub use lifetime::Lifetime;
+pub use lifetime::{Lifetime, Moment};
 pub use outbound::{OutboundSa, Overhead};
 pub use rand_core;
 pub use sadb::{Event, Found, OutboundId, Sadb};
@@ -32,6 +37,3 @@ pub const HEADER: usize = 8;
 pub const MAX_HEAD: usize = HEADER + 16;
 /// Bytes behind a payload at most: padding, trailer and ICV.
 pub const MAX_TAIL: usize = 15 + 2 + 32;
-
-/// IPv6's "no next header": a dummy packet (RFC 4303 section 2.6).
-const NO_NEXT_HEADER: u8 = 59;

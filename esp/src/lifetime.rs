@@ -1,4 +1,12 @@
-use std::time::{Duration, Instant};
+use core::fmt::Debug;
+use core::ops::Add;
+use core::time::Duration;
+
+/// A point in time: `std::time::Instant`, or where there is no `std` anything that counts up, such
+/// as the [`Duration`] since a start.
+pub trait Moment: Copy + Ord + Debug + Add<Duration, Output = Self> {}
+
+impl<T: Copy + Ord + Debug + Add<Duration, Output = Self>> Moment for T {}
 
 /// Limits on the use of an SA (RFC 4301 section 4.4.2.1); none where not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,12 +40,12 @@ impl Lifetime {
 
 /// What an SA has been used for, against its limits.
 #[derive(Debug)]
-pub(crate) struct Usage {
+pub(crate) struct Usage<T> {
     limits: Lifetime,
     pub(crate) bytes: u64,
     pub(crate) packets: u64,
-    soft_at: Option<Instant>,
-    hard_at: Option<Instant>,
+    soft_at: Option<T>,
+    hard_at: Option<T>,
     soft_reported: bool,
     hard_reported: bool,
 }
@@ -49,8 +57,8 @@ pub(crate) enum Expiry {
     Hard,
 }
 
-impl Usage {
-    pub(crate) fn new(now: Instant, limits: Lifetime) -> Self {
+impl<T: Moment> Usage<T> {
+    pub(crate) fn new(now: T, limits: Lifetime) -> Self {
         Self {
             limits,
             bytes: 0,
@@ -62,7 +70,7 @@ impl Usage {
         }
     }
 
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
+    pub(crate) fn is_over(&self, now: T) -> bool {
         self.reached(
             now,
             self.hard_at,
@@ -77,7 +85,7 @@ impl Usage {
     }
 
     /// Whether there is something new to tell the owner.
-    pub(crate) fn report(&mut self, now: Instant) -> Option<Expiry> {
+    pub(crate) fn report(&mut self, now: T) -> Option<Expiry> {
         if !self.hard_reported && self.is_over(now) {
             self.hard_reported = true;
             self.soft_reported = true;
@@ -97,19 +105,13 @@ impl Usage {
     }
 
     /// The next age limit to look at.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<T> {
         let soft = self.soft_at.filter(|_| !self.soft_reported);
         let hard = self.hard_at.filter(|_| !self.hard_reported);
         [soft, hard].into_iter().flatten().min()
     }
 
-    fn reached(
-        &self,
-        now: Instant,
-        at: Option<Instant>,
-        bytes: Option<u64>,
-        packets: Option<u64>,
-    ) -> bool {
+    fn reached(&self, now: T, at: Option<T>, bytes: Option<u64>, packets: Option<u64>) -> bool {
         at.is_some_and(|at| at <= now)
             || bytes.is_some_and(|limit| self.bytes >= limit)
             || packets.is_some_and(|limit| self.packets >= limit)

@@ -2,16 +2,21 @@ use crate::batch::Seal;
 use crate::cipher::Engine;
 use crate::integrity::{BATCH, Hasher, Signed, macs};
 use crate::lanes::hash::Tag;
-use crate::lifetime::{Expiry, Usage};
-use crate::{HEADER, SaConfig, SaError, SealError, Suite};
+use crate::lifetime::{Expiry, Moment, Usage};
+use crate::{HEADER, Lifetime, SaConfig, SaError, SealError, Suite};
 use chacha20::ChaCha12Rng;
+use core::ops::Range;
 use fearless_simd::Level;
 use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
-use std::ops::Range;
-use std::time::Instant;
+
+/// The last sequence number that is not extended.
+const LAST: u64 = u32::MAX as u64;
 
 /// The sending end of an SA.
-pub struct OutboundSa {
+pub struct OutboundSa<
+    #[cfg(feature = "std")] T = std::time::Instant,
+    #[cfg(not(feature = "std"))] T,
+> {
     spi: u32,
     level: Level,
     suite: Suite,
@@ -21,7 +26,7 @@ pub struct OutboundSa {
     /// Sequence number of the last packet.
     sequence: u64,
     ivs: ChaCha12Rng,
-    usage: Usage,
+    usage: Usage<T>,
 }
 
 /// Bytes that sealing needs around a payload.
@@ -33,8 +38,8 @@ pub struct Overhead {
     pub tail: usize,
 }
 
-impl std::fmt::Debug for OutboundSa {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<T> core::fmt::Debug for OutboundSa<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("OutboundSa")
             .field("spi", &format_args!("{:08x}", self.spi))
             .field("suite", &self.suite)
@@ -43,12 +48,12 @@ impl std::fmt::Debug for OutboundSa {
     }
 }
 
-impl OutboundSa {
+impl<T: Moment> OutboundSa<T> {
     /// An SA that has sent nothing. IVs come from a generator of its own, seeded from `rng`.
     ///
     /// # Errors
     /// What of `config` cannot be.
-    pub fn new(now: Instant, config: &SaConfig, rng: &mut dyn CryptoRng) -> Result<Self, SaError> {
+    pub fn new(now: T, config: &SaConfig, rng: &mut dyn CryptoRng) -> Result<Self, SaError> {
         config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
@@ -56,7 +61,7 @@ impl OutboundSa {
             .suite
             .integrity()
             .map(|i| Hasher::new(i, config.integrity_key()));
-        let level = Level::new();
+        let level = crate::lanes::level();
         Ok(Self {
             spi: config.spi,
             level,
@@ -66,7 +71,7 @@ impl OutboundSa {
             hasher: hasher.transpose()?,
             sequence: 0,
             ivs: ChaCha12Rng::from_seed(seed),
-            usage: Usage::new(now, config.lifetime),
+            usage: Usage::new(now, limits(config)),
         })
     }
 
@@ -94,7 +99,7 @@ impl OutboundSa {
     /// Why not. Nothing has changed, and no sequence number is used up.
     pub fn seal(
         &mut self,
-        now: Instant,
+        now: T,
         buf: &mut [u8],
         payload: Range<usize>,
         next_header: u8,
@@ -120,7 +125,7 @@ impl OutboundSa {
     }
 
     /// Like [`seal`](Self::seal) for each of `jobs`, in order, and faster.
-    pub fn seal_batch(&mut self, now: Instant, jobs: &mut [Seal<'_>]) {
+    pub fn seal_batch(&mut self, now: T, jobs: &mut [Seal<'_>]) {
         for jobs in jobs.chunks_mut(BATCH) {
             let mut plans = [const { None }; BATCH];
             for (job, plan) in jobs.iter_mut().zip(&mut plans) {
@@ -132,7 +137,7 @@ impl OutboundSa {
     }
 
     /// The part of [`seal`](Self::seal) that changes the SA; AES-GCM is done entirely.
-    pub(crate) fn plan(&mut self, now: Instant, job: &mut Seal<'_>) -> Option<Plan> {
+    pub(crate) fn plan(&mut self, now: T, job: &mut Seal<'_>) -> Option<Plan> {
         let payload = job.payload.clone();
         if self.suite.cipher().is_aead() {
             job.result = self.seal(now, job.buf, payload, job.next_header);
@@ -153,7 +158,7 @@ impl OutboundSa {
     /// Takes a sequence number; writes header, IV, padding and trailer.
     fn prepare(
         &mut self,
-        now: Instant,
+        now: T,
         buf: &mut [u8],
         payload: Range<usize>,
         next_header: u8,
@@ -205,17 +210,13 @@ impl OutboundSa {
         icv.copy_from_slice(&tag[..icv.len()]);
     }
 
-    fn next_sequence(&self, now: Instant) -> Result<u64, SealError> {
-        if self.usage.is_over(now) {
-            return Err(SealError::Expired);
-        }
-        let last = if self.esn {
-            u64::MAX
-        } else {
-            u64::from(u32::MAX)
-        };
+    fn next_sequence(&self, now: T) -> Result<u64, SealError> {
+        let last = if self.esn { u64::MAX } else { LAST };
         if self.sequence >= last {
             return Err(SealError::SequenceExhausted);
+        }
+        if self.usage.is_over(now) {
+            return Err(SealError::Expired);
         }
         Ok(self.sequence + 1)
     }
@@ -244,14 +245,37 @@ impl OutboundSa {
         Ok(start..end)
     }
 
-    pub(crate) fn usage(&self) -> &Usage {
+    pub(crate) fn usage(&self) -> &Usage<T> {
         &self.usage
     }
 
-    pub(crate) fn report(&mut self, now: Instant) -> Option<Expiry> {
-        let exhausted = !self.esn && self.sequence >= u64::from(u32::MAX) - 1;
-        self.usage.report(now).or(exhausted.then_some(Expiry::Hard))
+    pub(crate) fn report(&mut self, now: T) -> Option<Expiry> {
+        self.usage.report(now)
     }
+
+    /// As if so many packets had been sent.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, sequence: u64) {
+        self.sequence = sequence;
+        self.usage.packets = sequence;
+    }
+
+    /// As if so many bytes had been sent.
+    #[cfg(test)]
+    pub(crate) fn have_used(&mut self, bytes: u64) {
+        self.usage.bytes = bytes;
+    }
+}
+
+/// The limits of an SA, which end before its sequence numbers do: another is to be made in time.
+fn limits(config: &SaConfig) -> Lifetime {
+    let mut limits = config.lifetime;
+    if !config.esn {
+        let least = |limit: Option<u64>, end| Some(limit.map_or(end, |n| n.min(end)));
+        limits.soft_packets = least(limits.soft_packets, LAST / 4 * 3);
+        limits.hard_packets = least(limits.hard_packets, LAST);
+    }
+    limits
 }
 
 /// A packet that has everything but encryption and ICV.
@@ -263,8 +287,8 @@ pub(crate) struct Plan {
 
 /// Encrypts and signs what [`OutboundSa::plan`] has prepared. Packets of one SA that follow one
 /// another are encrypted side by side.
-pub(crate) fn protect<'j, 'b: 'j>(
-    sas: &[Option<&OutboundSa>; BATCH],
+pub(crate) fn protect<'j, 'b: 'j, T: Moment>(
+    sas: &[Option<&OutboundSa<T>>; BATCH],
     plans: &[Option<Plan>; BATCH],
     jobs: impl Iterator<Item = &'j mut Seal<'b>>,
 ) {
@@ -275,9 +299,9 @@ pub(crate) fn protect<'j, 'b: 'j>(
             *work = Some((*sa, plan, &mut *job.buf));
         }
     }
-    type Item<'s, 'j> = Option<(&'s OutboundSa, &'s Plan, &'j mut [u8])>;
-    let same = |a: &Item<'_, '_>, b: &Item<'_, '_>| match (a, b) {
-        (Some((a, ..)), Some((b, ..))) => std::ptr::eq(*a, *b),
+    type Item<'s, 'j, T> = Option<(&'s OutboundSa<T>, &'s Plan, &'j mut [u8])>;
+    let same = |a: &Item<'_, '_, T>, b: &Item<'_, '_, T>| match (a, b) {
+        (Some((a, ..)), Some((b, ..))) => core::ptr::eq(*a, *b),
         _ => a.is_none() && b.is_none(),
     };
     for run in work.chunk_by_mut(same) {

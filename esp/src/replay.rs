@@ -1,5 +1,8 @@
 //! The anti-replay window (RFC 4303 section 3.4.3 and appendix A).
 
+use alloc::boxed::Box;
+use alloc::vec;
+
 /// Which of the latest sequence numbers have been seen.
 #[derive(Debug)]
 pub(crate) struct ReplayWindow {

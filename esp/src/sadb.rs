@@ -1,15 +1,19 @@
 use crate::batch::{Open, Seal};
 use crate::counters::Counters;
 use crate::integrity::{BATCH, macs};
-use crate::lifetime::Expiry;
+use crate::lifetime::{Expiry, Moment};
 use crate::outbound::protect;
 use crate::{InboundSa, OpenError, Opened, OutboundSa, SaConfig, SaError, SealError};
+use alloc::boxed::Box;
+#[cfg(not(feature = "std"))]
+use alloc::collections::BTreeMap as Map;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use core::ops::Range;
 use fearless_simd::Level;
 use rand_core::CryptoRng;
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::ops::Range;
-use std::sync::Arc;
-use std::time::Instant;
+#[cfg(feature = "std")]
+use std::collections::HashMap as Map;
 
 /// Events that wait at most.
 const QUEUE: usize = 65_536;
@@ -22,24 +26,24 @@ pub struct OutboundId(u64);
 ///
 /// Each has an owner, a number that means something to the caller alone. An old and a new pair
 /// live side by side until the old one is removed: make before break.
-pub struct Sadb {
-    inbound: HashMap<u32, Inbound>,
-    outbound: HashMap<OutboundId, Outbound>,
+pub struct Sadb<#[cfg(feature = "std")] T = std::time::Instant, #[cfg(not(feature = "std"))] T> {
+    inbound: Map<u32, Inbound<T>>,
+    outbound: Map<OutboundId, Outbound<T>>,
     rng: Box<dyn CryptoRng + Send>,
-    deadlines: BTreeSet<(Instant, Side)>,
+    deadlines: BTreeSet<(T, Side)>,
     events: VecDeque<Event>,
     counters: Arc<Counters>,
     level: Level,
     serial: u64,
 }
 
-struct Inbound {
-    sa: InboundSa,
+struct Inbound<T> {
+    sa: InboundSa<T>,
     owner: u64,
 }
 
-struct Outbound {
-    sa: OutboundSa,
+struct Outbound<T> {
+    sa: OutboundSa<T>,
     owner: u64,
 }
 
@@ -86,8 +90,8 @@ pub struct Found {
     pub newest: bool,
 }
 
-impl std::fmt::Debug for Sadb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<T> core::fmt::Debug for Sadb<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Sadb")
             .field("inbound", &self.inbound.len())
             .field("outbound", &self.outbound.len())
@@ -95,18 +99,18 @@ impl std::fmt::Debug for Sadb {
     }
 }
 
-impl Sadb {
+impl<T: Moment> Sadb<T> {
     /// An empty database; `rng` seeds the IV generators.
     #[must_use]
     pub fn new(rng: Box<dyn CryptoRng + Send>) -> Self {
         Self {
-            inbound: HashMap::new(),
-            outbound: HashMap::new(),
+            inbound: Map::new(),
+            outbound: Map::new(),
             rng,
             deadlines: BTreeSet::new(),
             events: VecDeque::new(),
             counters: Arc::default(),
-            level: Level::new(),
+            level: crate::lanes::level(),
             serial: 0,
         }
     }
@@ -115,12 +119,7 @@ impl Sadb {
     ///
     /// # Errors
     /// [`SaError::DuplicateSpi`], or what of `config` cannot be.
-    pub fn insert_inbound(
-        &mut self,
-        now: Instant,
-        config: &SaConfig,
-        owner: u64,
-    ) -> Result<(), SaError> {
+    pub fn insert_inbound(&mut self, now: T, config: &SaConfig, owner: u64) -> Result<(), SaError> {
         if self.inbound.contains_key(&config.spi) {
             return Err(SaError::DuplicateSpi(config.spi));
         }
@@ -138,7 +137,7 @@ impl Sadb {
     /// What of `config` cannot be.
     pub fn insert_outbound(
         &mut self,
-        now: Instant,
+        now: T,
         config: &SaConfig,
         owner: u64,
     ) -> Result<OutboundId, SaError> {
@@ -194,7 +193,7 @@ impl Sadb {
     /// Why the packet was dropped.
     pub fn open(
         &mut self,
-        now: Instant,
+        now: T,
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Result<Found, OpenError> {
@@ -211,7 +210,7 @@ impl Sadb {
     }
 
     /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
-    pub fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_, Found>]) {
+    pub fn open_batch(&mut self, now: T, jobs: &mut [Open<'_, Found>]) {
         for jobs in jobs.chunks_mut(BATCH) {
             let mut tags = [[0; 32]; BATCH];
             let mut plans = [None; BATCH];
@@ -239,7 +238,7 @@ impl Sadb {
             let mut rest = jobs.iter_mut().zip(&admitted).peekable();
             while let Some((_, (spi, _))) = rest.peek() {
                 let spi = *spi;
-                let run = std::iter::from_fn(|| rest.next_if(|(_, (of, _))| *of == spi));
+                let run = core::iter::from_fn(|| rest.next_if(|(_, (of, _))| *of == spi));
                 let good = run.filter(|(_, (_, admitted))| admitted.is_ok());
                 let mut good = good.map(|(job, _)| (&mut *job.buf, &job.packet));
                 if let Some(entry) = self.inbound.get(&spi) {
@@ -283,7 +282,7 @@ impl Sadb {
     /// Why not.
     pub fn seal(
         &mut self,
-        now: Instant,
+        now: T,
         id: OutboundId,
         buf: &mut [u8],
         payload: Range<usize>,
@@ -303,7 +302,7 @@ impl Sadb {
 
     /// Like [`seal`](Self::seal) for each of `jobs`, in order, and faster. It gains most where
     /// packets of one SA follow one another.
-    pub fn seal_batch(&mut self, now: Instant, jobs: &mut [(OutboundId, Seal<'_>)]) {
+    pub fn seal_batch(&mut self, now: T, jobs: &mut [(OutboundId, Seal<'_>)]) {
         for jobs in jobs.chunks_mut(BATCH) {
             let mut plans = [const { None }; BATCH];
             for ((id, job), plan) in jobs.iter_mut().zip(&mut plans) {
@@ -325,7 +324,7 @@ impl Sadb {
     }
 
     /// Finds SAs that have grown too old.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: T) {
         while let Some((at, side)) = self.deadlines.first().copied() {
             if at > now {
                 break;
@@ -361,8 +360,22 @@ impl Sadb {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<T> {
         self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, id: OutboundId, sequence: u64) {
+        if let Some(entry) = self.outbound.get_mut(&id) {
+            entry.sa.skip_to(sequence);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn have_used(&mut self, id: OutboundId, bytes: u64) {
+        if let Some(entry) = self.outbound.get_mut(&id) {
+            entry.sa.have_used(bytes);
+        }
     }
 
     /// What happened next.
@@ -378,22 +391,22 @@ fn spi(buf: &[u8], packet: &Range<usize>) -> Result<u32, OpenError> {
     Ok(u32::from_be_bytes(*spi))
 }
 
-fn find<'d>(
-    inbound: &'d mut HashMap<u32, Inbound>,
+fn find<'d, T>(
+    inbound: &'d mut Map<u32, Inbound<T>>,
     buf: &[u8],
     packet: &Range<usize>,
-) -> Result<(u32, &'d mut Inbound), OpenError> {
+) -> Result<(u32, &'d mut Inbound<T>), OpenError> {
     let spi = spi(buf, packet)?;
     let entry = inbound.get_mut(&spi).ok_or(OpenError::NoSa)?;
     Ok((spi, entry))
 }
 
 /// Adds whose packet it was, and tells of an SA's end.
-fn opened(
+fn opened<T: Moment>(
     events: &mut VecDeque<Event>,
-    now: Instant,
+    now: T,
     spi: u32,
-    entry: &mut Inbound,
+    entry: &mut Inbound<T>,
     result: Result<Opened, OpenError>,
 ) -> Result<Found, OpenError> {
     if matches!(result, Ok(_) | Err(OpenError::Expired))
@@ -417,7 +430,7 @@ fn opened(
     })
 }
 
-fn report(events: &mut VecDeque<Event>, now: Instant, entry: &mut Outbound) {
+fn report<T: Moment>(events: &mut VecDeque<Event>, now: T, entry: &mut Outbound<T>) {
     if let Some(expiry) = entry.sa.report(now) {
         push(events, expired(expiry, entry.owner, entry.sa.spi()));
     }

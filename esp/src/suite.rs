@@ -1,5 +1,5 @@
 use crate::SaError;
-use std::fmt;
+use core::fmt;
 
 /// An encryption algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,6 +18,9 @@ use simnet::seeded;
 use std::ops::Range;
 use std::time::Instant;
 
+/// A protocol whose packets do not say how long they are.
+const TCP: u8 = 6;
+
 fn key(length: usize, salt: u8) -> Vec<u8> {
     (0..length)
         .map(|i| (i as u8).wrapping_mul(37) ^ salt)
@@ -54,7 +57,7 @@ fn seal_one_by_one(
     bufs.iter_mut()
         .map(|buf| {
             let payload = 64..buf.len() - 64;
-            sa.seal(now, buf, payload, 17)
+            sa.seal(now, buf, payload, TCP)
         })
         .collect()
 }
@@ -63,7 +66,7 @@ fn jobs(bufs: &mut [Vec<u8>]) -> Vec<Seal<'_>> {
     bufs.iter_mut()
         .map(|buf| {
             let payload = 64..buf.len() - 64;
-            Seal::new(buf, payload, 17)
+            Seal::new(buf, payload, TCP)
         })
         .collect()
 }

@@ -1,5 +1,5 @@
 use crate::Error;
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;

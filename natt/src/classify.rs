@@ -1,5 +1,5 @@
 use crate::Error;
-use std::ops::Range;
+use core::ops::Range;
 
 /// Tells IKE from ESP on the NAT traversal port: an ESP SPI is never zero (RFC 3948 section 2.2).
 pub const NON_ESP_MARKER: [u8; 4] = [0; 4];

@@ -1,4 +1,5 @@
-use std::net::{IpAddr, SocketAddr};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 /// Who is behind a NAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

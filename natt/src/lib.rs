@@ -1,5 +1,8 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
+
+extern crate alloc;
 
 mod checksum;
 mod classify;
@@ -14,5 +17,5 @@ pub use classify::{Datagram, KEEPALIVE, NON_ESP_MARKER, PortKind, classify, prep
 pub use detection::{Detection, NatD, nat_d_hash};
 pub use dialect::Dialect;
 pub use error::Error;
-pub use keepalive::Keepalive;
+pub use keepalive::{KEEPALIVE_INTERVAL, Keepalive};
 pub use mapping::Mapping;

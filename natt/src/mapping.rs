@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 /// Where a peer is, as authenticated traffic last proved.
 ///
@@ -25,6 +25,6 @@ impl Mapping {
     /// An authenticated packet came from `from`; `newest` if no sequence number seen before is
     /// higher. The old address if the peer has moved.
     pub fn observe(&mut self, from: SocketAddr, newest: bool) -> Option<SocketAddr> {
-        (newest && from != self.remote).then(|| std::mem::replace(&mut self.remote, from))
+        (newest && from != self.remote).then(|| core::mem::replace(&mut self.remote, from))
     }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use natt::{
-    Datagram, Detection, Dialect, Error, Keepalive, Mapping, NatD, PortKind, classify,
-    clear_udp_checksum, nat_d_hash, prepend_marker, repair_checksum,
+    Datagram, Detection, Dialect, Error, KEEPALIVE_INTERVAL, Keepalive, Mapping, NatD, PortKind,
+    classify, clear_udp_checksum, nat_d_hash, prepend_marker, repair_checksum,
 };
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -162,7 +162,7 @@ fn a_mirror_shows_windows_the_server_where_it_looked() {
 fn keepalives_wait_for_silence() {
     let start = Instant::now();
     let at = |s| start + Duration::from_secs(s);
-    let mut keepalive = Keepalive::new(start, Keepalive::DEFAULT_INTERVAL);
+    let mut keepalive = Keepalive::new(start, KEEPALIVE_INTERVAL);
     assert_eq!(keepalive.poll_timeout(), at(20));
     assert!(!keepalive.handle_timeout(at(19)));
     keepalive.outbound(at(19));

@@ -273,7 +273,7 @@ struct Lanes<'a, H, const N: usize> {
     lanes: [Lane; N],
     states: [State; N],
     next: usize,
-    hash: std::marker::PhantomData<H>,
+    hash: core::marker::PhantomData<H>,
 }
 
 impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
@@ -289,7 +289,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             }; N],
             states: [[0; 8]; N],
             next: 0,
-            hash: std::marker::PhantomData,
+            hash: core::marker::PhantomData,
         };
         if jobs.len() >= H::WORTHWHILE {
             for lane in 0..N {
@@ -315,7 +315,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         let blocks = shortest.to_do;
         // An idle lane does what another does, for nothing.
         let spare = source(self.jobs, shortest);
-        let data: Data<'_, N> = std::array::from_fn(|i| match self.lanes[i].part {
+        let data: Data<'_, N> = core::array::from_fn(|i| match self.lanes[i].part {
             Part::Idle => spare,
             _ => source(self.jobs, &self.lanes[i]),
         });

@@ -20,6 +20,11 @@ mod x86;
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, u8x16, u8x64, u32x16};
 
+/// The best vector unit there is. Without `std` it is the one that the build assumes.
+pub(crate) fn level() -> Level {
+    Level::try_detect().unwrap_or(Level::baseline())
+}
+
 /// Lanes of a vector of 32-bit words.
 pub(crate) const LANES: usize = 16;
 
@@ -142,7 +147,7 @@ fn touch(data: &hash::Data<'_>, block: usize) {
             sum ^= block[63];
         }
     }
-    std::hint::black_box(sum);
+    core::hint::black_box(sum);
 }
 
 /// Words of a block in each lane: word `w` of lane `l` comes out at `[w][l]`.
@@ -163,7 +168,7 @@ fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [W
     });
     // Four perfect shuffles of sixteen rows are a transposition.
     for _ in 0..4 {
-        rows = std::array::from_fn(|i| {
+        rows = core::array::from_fn(|i| {
             let (a, b) = (rows[i / 2], rows[i / 2 + 8]);
             if i % 2 == 0 {
                 simd.zip_low_u32x16(a, b)
@@ -196,8 +201,8 @@ fn compress<S: Simd, O: Ops<S>, H: Rounds<N>, const N: usize>(
     blocks: usize,
 ) {
     let data: hash::Data<'_> = data.map(|lane| lane.split_at(blocks).0);
-    let mut sum: [Words<S>; N] = std::array::from_fn(|word| {
-        let row: [u32; LANES] = std::array::from_fn(|lane| states[lane][word]);
+    let mut sum: [Words<S>; N] = core::array::from_fn(|word| {
+        let row: [u32; LANES] = core::array::from_fn(|lane| states[lane][word]);
         row.simd_into(simd)
     });
     for block in 0..blocks {
@@ -267,7 +272,7 @@ fn levels() -> Vec<Level> {
     ];
     #[cfg(not(target_arch = "x86_64"))]
     let below = [None];
-    std::iter::once(level)
+    core::iter::once(level)
         .chain(below.into_iter().flatten())
         .collect()
 }

@@ -87,7 +87,7 @@ fearless_simd::kernel!(
         let keys = broadcast(avx512, keys);
         let longest = lanes.iter().map(|lane| lane.text.len()).max().unwrap_or(0);
         let mut before = [[0; 16]; LANES];
-        let mut texts: [&mut [[u8; 16]]; LANES] = std::array::from_fn(|_| &mut [][..]);
+        let mut texts: [&mut [[u8; 16]]; LANES] = core::array::from_fn(|_| &mut [][..]);
         for ((lane, text), before) in lanes.iter_mut().zip(&mut texts).zip(&mut before) {
             *text = &mut *lane.text;
             *before = lane.before;
@@ -105,7 +105,7 @@ fearless_simd::kernel!(
             }};
         }
         let mut state: [__m512i; 4] =
-            std::array::from_fn(|i| four!(|lane: usize| load(before.get(4 * i + lane))));
+            core::array::from_fn(|i| four!(|lane: usize| load(before.get(4 * i + lane))));
         for block in 0..longest {
             for (i, state) in state.iter_mut().enumerate() {
                 let text = four!(|lane: usize| load(texts[4 * i + lane].get(block)));

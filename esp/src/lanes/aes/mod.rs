@@ -40,7 +40,7 @@ impl<'a, const B: usize> Lane<'a, B> {
 impl<'a, const B: usize> Lane<'a, B> {
     /// Takes up to `blocks` from the front.
     pub(crate) fn split(&mut self, blocks: usize) -> Self {
-        let text = std::mem::take(&mut self.text);
+        let text = core::mem::take(&mut self.text);
         let (front, rest) = text.split_at_mut(blocks.min(text.len()));
         let before = self.before;
         self.before = *front.last().unwrap_or(&before);
@@ -159,7 +159,7 @@ impl<C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
 
 /// So that those still going are at the front, and lanes of a vector about equally long.
 fn longest_first<const B: usize>(lanes: &mut [Lane<'_, B>]) {
-    lanes.sort_unstable_by_key(|lane| std::cmp::Reverse(lane.text.len()));
+    lanes.sort_unstable_by_key(|lane| core::cmp::Reverse(lane.text.len()));
 }
 
 /// CBC of several texts, a block of each at a time.

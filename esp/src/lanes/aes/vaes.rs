@@ -38,7 +38,7 @@ vaes! {
         let last = load_twice(&keys.keys[keys.rounds]);
         let mut before = [[[0; 16]; 2]; V];
         let mut texts: [[&mut [[u8; 16]]; 2]; V] =
-            std::array::from_fn(|_| [&mut [][..], &mut [][..]]);
+            core::array::from_fn(|_| [&mut [][..], &mut [][..]]);
         let places = texts.as_flattened_mut().iter_mut().zip(before.as_flattened_mut());
         for (lane, (text, before)) in lanes.iter_mut().zip(places) {
             *text = &mut *lane.text;

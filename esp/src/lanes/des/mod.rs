@@ -5,6 +5,8 @@ mod avx512;
 mod boxes;
 mod slice;
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use cipher::consts::U8;
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde3};

@@ -3,6 +3,7 @@
 
 use super::boxes::{COMPLEMENTED, s1, s2, s3, s4, s5, s6, s7, s8};
 use super::{P, padded};
+use alloc::boxed::Box;
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, u64x4};
 
@@ -70,7 +71,7 @@ pub(super) type RoundKey = [u64; 48];
 /// What [`crypt_blocks`] wants of the round keys of one or three DES.
 pub(super) fn schedule(keys: &[super::RoundKey]) -> Box<[RoundKey]> {
     let round_key = |(round, key): (usize, &super::RoundKey)| {
-        std::array::from_fn(|i| {
+        core::array::from_fn(|i| {
             let (six, bit) = (i / 6, i % 6);
             let key = key[six] >> (5 - bit) & 1;
             // The complements of S-box outputs gather in a half, which gets every other one.
