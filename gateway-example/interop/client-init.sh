@@ -2,6 +2,18 @@
 # Init of the User-Mode Linux client.
 . "${0%/*}/uml.sh"
 
+# A child for each of SUITES, named after it.
+SUITE_CHILDREN=
+for suite in $SUITES; do
+    SUITE_CHILDREN="$SUITE_CHILDREN
+      $suite {
+        mode = transport
+        local_ts = dynamic[udp/1701]
+        remote_ts = dynamic[udp/1701]
+        esp_proposals = $suite
+        $CHILD_EXTRA
+      }"
+done
 cat > $D/swanctl.conf <<X
 connections {
   l2tp {
@@ -24,6 +36,7 @@ connections {
         esp_proposals = $ESP
         $CHILD_EXTRA
       }
+$SUITE_CHILDREN
     }
   }
 }
@@ -101,6 +114,20 @@ if ppp_is_up; then
     ping -c 3 -W 2 $TEST_HOST > $D/ping.log 2>&1; echo "RESULT ping=$?"; tail -2 $D/ping.log
     # pppd writes of it when its address is up already.
     echo "RESULT dns=$(sed -n 's/.*primary *DNS address //p' $D/ppp.log | tail -1)"
+    last=l2tp
+    for suite in $SUITES; do
+        # Make before break: the old SA goes when the new one is there.
+        swanctl --initiate --child $suite --timeout 5 >> $D/initiate.log 2>&1
+        swanctl --terminate --child $last >> $D/initiate.log 2>&1
+        last=$suite; ping=0
+        for size in 0 1 100 777 1272; do
+            ping -c 1 -W 2 -s $size $TEST_HOST >> $D/ping.log 2>&1 || ping=$((ping + 1))
+        done
+        "$PYTHON" "$TRANSFER" run $TEST_HOST 5001 1 > $D/transfer.log 2>&1; transfer=$?
+        # Both SAs of the only pair that is left have carried it.
+        moved=$(ip -s xfrm state | grep -cE '^[[:space:]]*[0-9]{6,}\(bytes\), [0-9]+\(packets\)')
+        echo "RESULT suite=$suite ping=$ping transfer=$transfer moved=$moved"
+    done
     if [ -n "$IDLE_SECONDS" ]; then
         sleep $IDLE_SECONDS
         ping -c 1 -W 2 $TEST_HOST > $D/idle.log 2>&1; echo "RESULT idle=$?"

@@ -131,6 +131,8 @@ networks = ["192.168.8.0/24"]
 [l2tp]
 ${L2TP:-}
 
+${GATEWAY_EXTRA:-}
+
 [[user]]
 name = "dialin1"
 password = "friend1"

@@ -53,5 +53,5 @@ charon() {
     swanctl --load-all --file $D/swanctl.conf >/dev/null 2>&1
 }
 
-# Whether ppp0 has an address.
-ppp_is_up() { ip addr show ppp0 2>/dev/null | grep -q 'inet '; }
+# Whether ppp0 has an address and is up, which comes after it.
+ppp_is_up() { ip addr show dev ppp0 up 2>/dev/null | grep -q 'inet '; }

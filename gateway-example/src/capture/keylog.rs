@@ -1,7 +1,5 @@
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -39,41 +37,15 @@ impl KeyLog {
     ///
     /// # Errors
     /// What writing gave.
-    pub fn isakmp(&mut self, initiator_cookie: &[u8], key: &[u8]) -> io::Result<()> {
-        writeln!(self.ike, "{},{}", hex(initiator_cookie), hex(key))
+    pub fn isakmp(&mut self, line: &isakmp::KeyLogLine) -> io::Result<()> {
+        writeln!(self.ike, "{line}")
     }
 
-    /// Adds one direction of an ESP SA, by its outer addresses.
+    /// Adds one direction of a pair of ESP SAs.
     ///
     /// # Errors
     /// What writing gave.
-    pub fn esp(
-        &mut self,
-        source: IpAddr,
-        destination: IpAddr,
-        spi: u32,
-        cipher: (&str, &[u8]),
-        integrity: (&str, &[u8]),
-    ) -> io::Result<()> {
-        let family = if source.is_ipv4() { "IPv4" } else { "IPv6" };
-        let integrity_key = if integrity.1.is_empty() {
-            String::new()
-        } else {
-            format!("0x{}", hex(integrity.1))
-        };
-        writeln!(
-            self.esp,
-            "\"{family}\",\"{source}\",\"{destination}\",\"0x{spi:08x}\",\"{}\",\"0x{}\",\"{}\",\"{integrity_key}\"",
-            cipher.0,
-            hex(cipher.1),
-            integrity.0,
-        )
+    pub fn esp(&mut self, line: &isakmp::EspKeyLogLine) -> io::Result<()> {
+        writeln!(self.esp, "{line}")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -117,7 +117,10 @@ impl RawPsk {
     }
 }
 
-fn peer_match(check: &Checker<'_>, peer: &Spanned<String>) -> Result<PeerMatch, ConfigError> {
+pub(super) fn peer_match(
+    check: &Checker<'_>,
+    peer: &Spanned<String>,
+) -> Result<PeerMatch, ConfigError> {
     let text = peer.get_ref();
     if text == "any" {
         return Ok(PeerMatch::Any);

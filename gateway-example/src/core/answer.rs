@@ -44,12 +44,13 @@ impl Gateway {
     /// What is there now.
     #[must_use]
     pub fn status(&self, now: Instant) -> Status {
-        let stack = self.stack.drops().iter().map(|(reason, n)| (*reason, *n));
+        let stack = self.stack.drops().into_iter();
         let firewall = self.firewall.drops();
         let firewall = firewall.iter().map(|(d, n)| (d.reason(), *n));
-        let drops = stack
-            .chain(firewall)
-            .map(|(reason, n)| (reason.to_owned(), n));
+        let mut drops = BTreeMap::new();
+        for (reason, n) in stack.chain(firewall) {
+            *drops.entry(reason.to_owned()).or_default() += n;
+        }
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             isakmp_sas: self.stack.isakmp_sas(),
@@ -60,7 +61,7 @@ impl Gateway {
             flows: self.firewall.flow_count(),
             addresses_in_use: self.pool.in_use(),
             sessions: self.session_lines(now),
-            drops: drops.collect(),
+            drops,
             ..Status::default()
         }
     }

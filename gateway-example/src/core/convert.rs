@@ -27,6 +27,7 @@ pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
     let psks = psks.map(|psk| (psk.peer, isakmp::PresharedKey::new(psk.secret.expose())));
     let mut isakmp = isakmp::Config::new(psks.collect());
     isakmp.policy = policy;
+    isakmp.sha256_96.clone_from(&config.esp.sha256_96);
     isakmp.ike_port = config.gateway.ike_port;
     isakmp.natt_port = config.gateway.natt_port;
     isakmp.key_log = config.gateway.key_log_dir.is_some();

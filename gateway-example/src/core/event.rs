@@ -1,7 +1,6 @@
 use super::{GatewayEvent, Path, PeerId};
 use crate::capture::KeyLog;
-use isakmp::{ChildKeys, ChildSuite, EspCipher, EspIntegrity};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 /// What happens in a [`Stack`](super::Stack), for its owner to know or decide.
 #[derive(Debug)]
@@ -190,22 +189,7 @@ pub enum KeyEvent {
     /// Of an ISAKMP SA.
     Isakmp(isakmp::KeyLogLine),
     /// Of a pair of ESP SAs.
-    Esp(Box<EspKeys>),
-}
-
-/// Both directions of a pair of ESP SAs.
-#[derive(Debug)]
-pub struct EspKeys {
-    /// Our outer address.
-    pub local: IpAddr,
-    /// The peer's outer address.
-    pub remote: IpAddr,
-    /// The algorithms.
-    pub suite: ChildSuite,
-    /// SPI and keys of packets to us.
-    pub inbound: (u32, ChildKeys),
-    /// SPI and keys of packets to the peer.
-    pub outbound: (u32, ChildKeys),
+    Esp(Box<[isakmp::EspKeyLogLine; 2]>),
 }
 
 impl KeyEvent {
@@ -215,43 +199,10 @@ impl KeyEvent {
     /// What writing gave.
     pub fn write(&self, log: &mut KeyLog) -> std::io::Result<()> {
         match self {
-            Self::Isakmp(line) => log.isakmp(line.initiator_cookie(), line.encryption_key()),
-            Self::Esp(keys) => {
-                let (local, remote) = (keys.local, keys.remote);
-                let (cipher, integrity) = wireshark_names(keys.suite);
-                let directions = [
-                    (remote, local, &keys.inbound),
-                    (local, remote, &keys.outbound),
-                ];
-                for (source, destination, (spi, key)) in directions {
-                    let cipher = (cipher, key.encryption());
-                    let integrity = (integrity, key.authentication());
-                    log.esp(source, destination, *spi, cipher, integrity)?;
-                }
-                Ok(())
-            }
+            Self::Isakmp(line) => log.isakmp(line),
+            Self::Esp(lines) => lines.iter().try_for_each(|line| log.esp(line)),
         }
     }
-}
-
-/// What Wireshark calls the algorithms; an unknown name makes it refuse the whole file.
-fn wireshark_names(suite: ChildSuite) -> (&'static str, &'static str) {
-    let cipher = match suite.cipher {
-        EspCipher::Des => "DES-CBC [RFC2405]",
-        EspCipher::TripleDes => "TripleDES-CBC [RFC2451]",
-        EspCipher::AesCbc(_) => "AES-CBC [RFC3602]",
-        EspCipher::AesGcm16(_) => "AES-GCM [RFC4106]",
-    };
-    let integrity = match suite.integrity {
-        Some(EspIntegrity::HmacMd5_96) => "HMAC-MD5-96 [RFC2403]",
-        Some(EspIntegrity::HmacSha1_96) => "HMAC-SHA-1-96 [RFC2404]",
-        Some(EspIntegrity::HmacSha256_128) => "HMAC-SHA-256-128 [RFC4868]",
-        Some(EspIntegrity::HmacSha256_96) => "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]",
-        Some(EspIntegrity::HmacSha384_192) => "HMAC-SHA-384-192 [RFC4868]",
-        Some(EspIntegrity::HmacSha512_256) => "HMAC-SHA-512-256 [RFC4868]",
-        None => "NULL",
-    };
-    (cipher, integrity)
 }
 
 /// An event in words, if it is one that people follow a connection by.

@@ -40,7 +40,7 @@ impl Gateway {
             by_layer
                 .entry(layer_of(reason))
                 .or_default()
-                .push((reason, *count));
+                .push((reason, count));
         }
         let families = [
             ("isakmp", "ike_dropped_total", "IKE messages dropped"),

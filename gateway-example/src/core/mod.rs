@@ -20,7 +20,7 @@ mod stack;
 mod status;
 
 pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
-pub use event::{EspKeys, Event, KeyEvent};
+pub use event::{Event, KeyEvent};
 pub use gateway::{Gateway, GatewayError, GatewayEvent};
 pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};

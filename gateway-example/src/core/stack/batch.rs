@@ -186,9 +186,8 @@ impl Stack {
             let pushed = chunk.iter_mut().filter(|p| p.outbound.is_some());
             for (packet, (_, job)) in pushed.zip(jobs) {
                 packet.outbound = None;
-                if let Err(e) = &job.result {
+                if job.result.is_err() {
                     packet.packet.end = packet.packet.start;
-                    self.count(e.reason());
                 }
             }
         }

@@ -359,8 +359,15 @@ impl Stack {
 
     /// Dropped packets by reason.
     #[must_use]
-    pub fn drops(&self) -> &BTreeMap<&'static str, u64> {
-        &self.drops
+    pub fn drops(&self) -> BTreeMap<&'static str, u64> {
+        let counters = self.sadb.counters();
+        let esp_in = counters.dropped_in().map(|(e, n)| (e.reason(), n));
+        let esp_out = counters.dropped_out().map(|(e, n)| (e.reason(), n));
+        let mut drops = self.drops.clone();
+        for (reason, count) in esp_in.chain(esp_out).filter(|(_, n)| *n > 0) {
+            *drops.entry(reason).or_default() += count;
+        }
+        drops
     }
 
     /// The peer of a call, where it is, and its ESP algorithms.

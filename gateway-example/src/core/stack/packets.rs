@@ -74,13 +74,7 @@ impl Stack {
         buf: &mut [u8],
         found: Result<esp::Found, esp::OpenError>,
     ) -> Option<Packet> {
-        let opened = match found {
-            Ok(opened) => opened,
-            Err(e) => {
-                self.count(e.reason());
-                return None;
-            }
-        };
+        let opened = found.ok()?;
         let child = self.children.get(&opened.owner)?;
         let (id, peer, encapsulated) = (child.id, child.peer, child.encapsulated);
         if opened.newest {
@@ -234,12 +228,13 @@ impl Stack {
         wrapped: Result<Wrapped, &'static str>,
         buf: &mut [u8],
     ) -> Forward {
-        let sealed = wrapped.and_then(|wrapped| {
+        // What ESP drops it counts itself.
+        let sealed = wrapped.map_err(Some).and_then(|wrapped| {
             let Wrapped {
                 outbound, datagram, ..
             } = wrapped;
             let payload = self.sadb.seal(now, outbound, buf, datagram, PROTOCOL_UDP);
-            Ok((wrapped.destination, payload.map_err(|e| e.reason())?))
+            Ok((wrapped.destination, payload.map_err(|_| None)?))
         });
         match sealed {
             Ok((Destination::Udp(path), payload)) => Forward::Udp { path, payload },
@@ -250,7 +245,9 @@ impl Stack {
             },
             Ok((Destination::Inner, _)) => Forward::Nothing,
             Err(reason) => {
-                self.count(reason);
+                if let Some(reason) = reason {
+                    self.count(reason);
+                }
                 Forward::Nothing
             }
         }

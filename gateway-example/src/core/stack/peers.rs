@@ -1,7 +1,7 @@
 //! Peers and their SAs: what ISAKMP and ESP say, and when a peer is over.
 
 use super::{Deadline, GRACE, L2TP_PATHS, QUEUE, Stack};
-use crate::core::event::{EspKeys, Event, KeyEvent};
+use crate::core::event::{Event, KeyEvent};
 use crate::core::peer::{Child, L2tpPath, Peer, PeerId};
 use crate::core::{Path, convert};
 use l2tp::PathId;
@@ -119,7 +119,6 @@ impl Stack {
             None => self.peer_at(sa.sa, sa.path),
         };
         let suite = sa.suite.to_string();
-        let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
         self.serial += 1;
         let serial = self.serial;
         let installed = convert::sa_configs(&sa).and_then(|(inbound, outbound)| {
@@ -164,13 +163,8 @@ impl Stack {
             outbound_spi: sa.outbound_spi,
         });
         if self.key_log {
-            self.event(Event::Key(KeyEvent::Esp(Box::new(EspKeys {
-                local,
-                remote,
-                suite: sa.suite,
-                inbound: (sa.inbound_spi, sa.inbound_keys),
-                outbound: (sa.outbound_spi, sa.outbound_keys),
-            }))));
+            let lines = Box::new(sa.key_log_lines());
+            self.event(Event::Key(KeyEvent::Esp(lines)));
         }
     }
 
