@@ -45,7 +45,12 @@ fuzz_target!(|data: &[u8]| {
         assert!(jobs.iter().all(|job| job.result == Err(refused)));
         assert!([&alone, &twice[0], &twice[1]].iter().all(|p| **p == packet));
     }
-    let mut sadb = database(now, Cipher::NullTestOnly, Some(Integrity::HmacSha1_96), false);
+    let mut sadb = database(
+        now,
+        Cipher::NullTestOnly,
+        Some(Integrity::HmacSha1_96),
+        false,
+    );
     let mut signed = packet;
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(&[8; 20]).unwrap();
     mac.update(&signed);

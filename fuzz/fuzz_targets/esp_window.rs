@@ -87,7 +87,11 @@ impl Direction {
         let bottom = self.top.saturating_sub(window - 1);
         let high = bottom >> 32;
         let same = high << 32 | low;
-        if same >= bottom { same } else { same + (1 << 32) }
+        if same >= bottom {
+            same
+        } else {
+            same + (1 << 32)
+        }
     }
 
     fn come(&mut self, now: Instant, sequence: u64, mut packet: Vec<u8>, genuine: bool) {
@@ -115,7 +119,13 @@ fuzz_target!(|run: Run| {
     let now = Instant::now();
     let mut both = [0x1111, 0x2222].map(|spi| Direction::new(now, &run, spi));
     // Numbers whose high half would wrap are no receiver's.
-    let bound = |n: u64| if run.esn { n.min(u64::MAX >> 1) } else { n & 0xffff_ffff };
+    let bound = |n: u64| {
+        if run.esn {
+            n.min(u64::MAX >> 1)
+        } else {
+            n & 0xffff_ffff
+        }
+    };
     if let Some(start) = run.start.map(bound).filter(|n| *n < 1 << 32) {
         for direction in &mut both {
             let packet = packet(&direction.config, start);
