@@ -455,7 +455,7 @@ fn ports_are_not_shared() {
     for (host, server) in [(ALICE, SERVER), (BOB, STRANGER)] {
         let packet = udp((host, 5000), (server, 53));
         for world in [World::Crate, World::Kernel] {
-            let sent = pair.run(world, Side::Lan, &[packet.clone()]);
+            let sent = pair.run(world, Side::Lan, std::slice::from_ref(&packet));
             ports[world.index()].push(ends(&sent[0].1).0.1);
         }
     }
