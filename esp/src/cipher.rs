@@ -81,6 +81,8 @@ impl Engine {
         #[cfg(target_arch = "x86_64")]
         if let Some(Hasher::Lanes(key)) = hasher
             && let Some(keys) = self.round_keys()
+            // With less there is nothing to do at the same time.
+            && packet.len() >= HEADER + iv_length + 128
             && let Some((chunks, begun)) = key.stitch(keys, packet)
         {
             let (done, rest) = packet.split_at_mut(HEADER + iv_length + chunks * 64);

@@ -87,40 +87,32 @@ pub(crate) fn verify(tag: &Tag, icv: &[u8]) -> bool {
 pub(crate) const BATCH: usize = 64;
 
 /// The MACs of `work`; what has none keeps its place in `tags` as it is.
-pub(crate) fn macs(level: Level, work: &[Option<(&Hasher, Signed<'_>)>], tags: &mut [Tag; BATCH]) {
+pub(crate) fn macs<'w>(
+    level: Level,
+    work: &[Option<(&'w Hasher, Signed<'w>)>],
+    tags: &mut [Tag; BATCH],
+) {
     for kind in [Kind::Md5, Kind::Sha1, Kind::Sha256] {
-        let mut places = [0; BATCH];
-        let mut found = 0;
-        for (i, item) in work.iter().enumerate().take(BATCH) {
-            if let Some((Hasher::Lanes(key), _)) = item
-                && key.kind == kind
-            {
-                places[found] = i;
-                found += 1;
-            }
-        }
-        let Some((Hasher::Lanes(key), _)) = places[..found].first().and_then(|i| work[*i]) else {
+        let job = |(place, item): (usize, &Option<(&'w Hasher, Signed<'w>)>)| match item {
+            Some((Hasher::Lanes(key), signed)) if key.kind == kind => Some(Job {
+                place,
+                key,
+                message: signed.packet,
+                suffix: signed.esn_high.map(u32::to_be_bytes),
+            }),
+            _ => None,
+        };
+        let mut found = work.iter().enumerate().take(BATCH).filter_map(job);
+        let Some(first) = found.next() else {
             continue;
         };
-        let mut jobs = [Job {
-            key,
-            message: &[],
-            suffix: None,
-        }; BATCH];
-        for (job, place) in jobs.iter_mut().zip(&places[..found]) {
-            if let Some((Hasher::Lanes(key), signed)) = work[*place] {
-                *job = Job {
-                    key,
-                    message: signed.packet,
-                    suffix: signed.esn_high.map(u32::to_be_bytes),
-                };
-            }
+        let mut jobs = [first; BATCH];
+        let mut count = 1;
+        for (to, job) in jobs.iter_mut().skip(1).zip(found) {
+            *to = job;
+            count += 1;
         }
-        let mut made = [[0; 32]; BATCH];
-        mac_many(level, kind, &jobs[..found], &mut made);
-        for (tag, place) in made.iter().zip(&places[..found]) {
-            tags[*place] = *tag;
-        }
+        mac_many(level, kind, &jobs[..count], tags);
     }
     for (item, tag) in work.iter().zip(tags) {
         if let Some((hasher, signed)) = item

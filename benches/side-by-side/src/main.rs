@@ -56,8 +56,9 @@ impl Ours {
     }
 
     fn seal(&mut self) {
+        let now = Instant::now();
         for buf in &mut self.bufs {
-            self.outbound.seal(Instant::now(), buf, 64..64 + self.size, 17).unwrap();
+            self.outbound.seal(now, buf, 64..64 + self.size, 17).unwrap();
         }
     }
 
@@ -81,7 +82,7 @@ impl Ours {
         let mut inbound = InboundSa::new(Instant::now(), &self.config).unwrap();
         let start = Instant::now();
         for (buf, packet) in self.bufs.iter_mut().zip(packets) {
-            inbound.open(Instant::now(), buf, packet).unwrap();
+            inbound.open(start, buf, packet).unwrap();
         }
         start.elapsed()
     }

@@ -63,10 +63,18 @@ pub(crate) struct Begun {
 /// One message to authenticate.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
+    /// Where in the tags its own belongs.
+    pub(crate) place: usize,
     pub(crate) key: &'a Key,
     pub(crate) message: &'a [u8],
     /// Goes behind the message.
     pub(crate) suffix: Option<[u8; 4]>,
+}
+
+impl Job<'_> {
+    fn is_as_long_as(&self, other: &Self) -> bool {
+        self.message.len() == other.message.len() && self.suffix.is_some() == other.suffix.is_some()
+    }
 }
 
 /// A MAC before truncation; the rest is zero.
@@ -111,6 +119,7 @@ impl Key {
     /// The rest of a MAC after what of `message` has been hashed.
     pub(crate) fn mac(&self, begun: Begun, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
         let job = Job {
+            place: 0,
             key: self,
             message,
             suffix,
@@ -182,8 +191,8 @@ impl Units {
 }
 
 fn mac_each<H: Hash>(jobs: &[Job<'_>], tags: &mut [Tag]) {
-    for (job, tag) in jobs.iter().zip(tags) {
-        *tag = mac_one::<H>(job.key.begin(), job);
+    for job in jobs {
+        tags[job.place] = mac_one::<H>(job.key.begin(), job);
     }
 }
 
@@ -291,7 +300,13 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             next: 0,
             hash: core::marker::PhantomData,
         };
-        if jobs.len() >= H::WORTHWHILE {
+        while let Some(jobs) = jobs[this.next..].first_chunk()
+            && jobs.iter().all(|job| job.is_as_long_as(&jobs[0]))
+        {
+            Self::even(level, jobs, tags);
+            this.next += N;
+        }
+        if jobs.len() - this.next >= H::WORTHWHILE {
             for lane in 0..N {
                 this.refill(lane);
             }
@@ -300,6 +315,32 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             }
         }
         this.finish(tags);
+    }
+
+    /// Messages that are all as long: none waits for another.
+    fn even(level: Level, jobs: &[Job<'_>; N], tags: &mut [Tag]) {
+        let mut states = jobs.map(|job| job.key.inner);
+        let parts = jobs.map(|job| job.message.as_chunks());
+        let blocks = parts[0].0.len();
+        if blocks > 0 {
+            H::compress(level, &mut states, &parts.map(|(body, _)| body), blocks);
+        }
+        let mut scratch = [[[0; 64]; 2]; N];
+        let mut blocks = 0;
+        for ((to, job), (_, rest)) in scratch.iter_mut().zip(jobs).zip(parts) {
+            blocks = tail::<H>(to, rest, job.suffix, job.message.len());
+        }
+        let data: Data<'_, N> = std::array::from_fn(|lane| scratch[lane].as_slice());
+        H::compress(level, &mut states, &data, blocks);
+        for ((to, job), state) in scratch.iter_mut().zip(jobs).zip(&mut states) {
+            outer_tail::<H>(to, state);
+            *state = job.key.outer;
+        }
+        let data: Data<'_, N> = std::array::from_fn(|lane| scratch[lane].as_slice());
+        H::compress(level, &mut states, &data, 1);
+        for (job, state) in jobs.iter().zip(&states) {
+            tags[job.place] = bytes::<H>(state);
+        }
     }
 
     fn busy(&self) -> usize {
@@ -346,7 +387,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
                 (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
             }
             Part::Outer => {
-                tags[job] = bytes::<H>(&self.states[lane]);
+                tags[self.jobs[job].place] = bytes::<H>(&self.states[lane]);
                 self.lanes[lane].part = Part::Idle;
                 self.refill(lane);
             }
@@ -388,8 +429,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
                 self.advance(lane, tags);
             }
         }
-        let (jobs, tags) = (&self.jobs[self.next..], &mut tags[self.next..]);
-        mac_each::<H>(jobs, tags);
+        mac_each::<H>(&self.jobs[self.next..], tags);
     }
 }
 
@@ -433,7 +473,9 @@ mod tests {
         let messages = messages();
         let jobs: Vec<Job<'_>> = messages
             .iter()
-            .map(|message| Job {
+            .enumerate()
+            .map(|(place, message)| Job {
+                place,
                 key: &key,
                 message,
                 suffix: Some([1, 2, 3, 4]),
