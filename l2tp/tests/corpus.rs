@@ -13,15 +13,7 @@ use l2tp::{Config, Error};
 use std::path::{Path, PathBuf};
 
 fn corpus() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/l2tp");
-    if path.exists() {
-        return Some(path);
-    }
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    {
-        eprintln!("skipped: no corpus");
-    }
-    None
+    simnet::corpus(env!("CARGO_MANIFEST_DIR"), "l2tp")
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {

@@ -13,18 +13,10 @@ use ppp::wire::{
     ChapValue, FrameHeader, MsChapFailure, MsChapV2Response, Options, Packet, PapRequest,
 };
 use ppp::{AuthMethod, Config, mschapv2};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn corpus() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    if path.exists() {
-        return Some(path);
-    }
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    {
-        eprintln!("skipped: no corpus");
-    }
-    None
+    simnet::corpus(env!("CARGO_MANIFEST_DIR"), ".")
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {

@@ -169,15 +169,11 @@ proptest! {
 /// out, of which its giver has overwritten the passwords.
 #[test]
 fn a_recorded_dial_up_comes_out_of_its_bytes() {
-    let record = "../../shared/corpus/ppp/ppp-dialup-chap.pppd";
-    let record = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(record);
-    let Ok(record) = std::fs::read(record) else {
-        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped: no corpus");
-        }
+    let name = "ppp/ppp-dialup-chap.pppd";
+    let Some(record) = simnet::corpus(env!("CARGO_MANIFEST_DIR"), name) else {
         return;
     };
+    let record = std::fs::read(record).unwrap();
     let mut decoders = [0; 2].map(|map| Decoder::new(Fcs::Fcs16, map, 1504));
     let mut frames = [Frames::new(), Frames::new()];
     let mut rest = record.as_slice();

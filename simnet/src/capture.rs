@@ -1,5 +1,24 @@
 //! Capture files, as far as tests read them: pcap, pcapng, and Microsoft's Network Monitor 2.
 
+use std::path::{Path, PathBuf};
+
+/// Where `name` lies in the corpus beside the checkout, if it is there; a test without it is
+/// skipped, and says so. `crate_folder` is the test's own `CARGO_MANIFEST_DIR`.
+#[must_use]
+pub fn corpus(crate_folder: &str, name: &str) -> Option<PathBuf> {
+    let path = Path::new(crate_folder)
+        .join("../../shared/corpus")
+        .join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    {
+        eprintln!("skipped: no corpus");
+    }
+    None
+}
+
 /// A captured frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {

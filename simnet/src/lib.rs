@@ -12,7 +12,7 @@ mod nat;
 mod pair;
 mod world;
 
-pub use capture::{Frame, frames};
+pub use capture::{Frame, corpus, frames};
 pub use link::{Link, seeded};
 pub use nat::{Filtering, Mapping, Nat};
 pub use pair::{Node, Pair};
