@@ -11,12 +11,12 @@ told() {
 # status_of NUMBER COMMAND...: the exit status of a command
 status_of() {
     local expected=$1 got; shift
-    "$GATEWAY" "$@" > "$W/seen-status.txt" 2>&1; got=$?
-    [ $got = "$expected" ] || problem "gateway $*: exit status $got, not $expected: $(tail -1 "$W/seen-status.txt")"
+    "$GATEWAY" "$@" > "$W/seen-exit.txt" 2>&1; got=$?
+    [ $got = "$expected" ] || problem "gateway $*: exit status $got, not $expected: $(tail -1 "$W/seen-exit.txt")"
 }
 
 connection_is_up() {
-    "$GATEWAY" sessions --socket "$W/control.sock" 2>/dev/null | grep -q "$1.*connected.*$2"
+    "$GATEWAY" sessions --socket "$W/control.sock" 2>/dev/null | grep -q "$1 .*$2 .*connected"
 }
 
 scenario commands "every command against a live connection, kick, and explain after wrong key and wrong password"

@@ -45,18 +45,15 @@ enum Interface {
     Outer,
     /// Towards the office: what was inside.
     Inner,
-    /// IKE messages as they were before encryption.
-    Ike,
 }
 
 impl Interface {
-    const NAMES: [&str; 3] = ["outer", "inner", "ike-decrypted"];
+    const NAMES: [&str; 2] = ["outer", "inner"];
 
     fn number(self) -> u32 {
         match self {
             Self::Outer => 0,
             Self::Inner => 1,
-            Self::Ike => 2,
         }
     }
 }
@@ -129,15 +126,6 @@ impl Recorder {
     /// An IP packet between us and the office.
     pub fn inner(&self, at: Duration, packet: &[u8]) {
         self.take(Interface::Inner, at, || packet.to_vec());
-    }
-
-    /// An IKE message before encryption or after decryption.
-    pub fn ike(&self, at: Duration, from: SocketAddr, to: SocketAddr, message: &[u8]) {
-        self.take(Interface::Ike, at, || {
-            // On port 500 there is no marker before it.
-            let [from, to] = [from, to].map(|end| SocketAddr::new(end.ip(), 500));
-            udp_packet(from, to, message)
-        });
     }
 
     fn take(&self, interface: Interface, at: Duration, packet: impl FnOnce() -> Vec<u8>) {
@@ -239,7 +227,6 @@ mod tests {
             let at = Duration::from_millis(n);
             recorder.outer(at, client, us, &[7; 64], false);
             recorder.inner(at, &[0x45; 40]);
-            recorder.ike(at, client, us, &[1; 28]);
         }
         let done = recorder.stop().unwrap();
         let metadata = std::fs::metadata(&path).unwrap();

@@ -106,7 +106,7 @@ pub(crate) enum Ask {
         #[command(flatten)]
         common: Common,
     },
-    /// Capture packets outside, inside, and IKE as it was before encryption.
+    /// Capture packets on both sides; `keylog` has what decrypts the outer one.
     #[command(subcommand)]
     Capture(Capture),
     /// Write session keys for Wireshark. Whoever has them can read the traffic.
