@@ -1,8 +1,7 @@
 //! A hash index of places in an [`Arena`](crate::arena::Arena): buckets of a cache line each, so
 //! that one miss finds the place and the next the thing itself.
 //!
-//! It grows without a pause: entries move to the larger table bucket by bucket, one for each
-//! insertion.
+//! When it grows, entries go to the larger table bucket by bucket, one for each insertion.
 
 /// In a bucket.
 const ENTRIES: usize = 12;
