@@ -94,7 +94,7 @@ topology_down() {
     disown -a 2>/dev/null
     for pid in "${JOBS_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
     JOBS_PIDS=()
-    for n in nat gw lan rw; do
+    for n in nat gw lan rw net; do
         # Whoever is left in there holds it open.
         ip netns pids "$P$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
         ip netns del "$P$n" 2>/dev/null
@@ -102,7 +102,7 @@ topology_down() {
     return 0
 }
 
-# gateway_up [POLICY] [more TOML]
+# gateway_up [POLICY]: with LAN_MORE, L2TP and MORE in its configuration
 gateway_up() {
     cat > "$W/office.toml" <<X
 [gateway]
@@ -127,11 +127,13 @@ range = "${POOL:-192.168.200.10-192.168.200.99}"
 
 [lan]
 networks = ["192.168.8.0/24"]
+${LAN_MORE:-}
 
 [l2tp]
 ${L2TP:-}
 
 ${GATEWAY_EXTRA:-}
+${MORE:-}
 
 [[user]]
 name = "dialin1"
@@ -144,15 +146,22 @@ password = "friend2"
 
 ${USERS:-}
 X
+    gateway_run "$W/office.toml"
+}
+
+# gateway_run FILE: the gateway with this configuration
+gateway_run() {
     if [ -z "${NO_CAPTURE:-}" ]; then
         exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
         JOBS_PIDS+=($!)
     fi
-    gateway_start
+    gateway_start "$1"
 }
 
+# gateway_start [FILE]: the same without a capture, again maybe
 gateway_start() {
-    exec_in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "$W/office.toml" > "$W/gateway.log" 2>&1 &
+    exec_in_ns gw "$GATEWAY" --log "${LOG:-info}" run --config "${1:-$W/office.toml}" --socket "$W/control.sock" \
+        > "$W/gateway.log" 2>&1 &
     GATEWAY_PID=$!
     JOBS_PIDS+=($GATEWAY_PID)
     wait_for 10 "the gateway is ready" grep -q 'gateway is ready' "$W/gateway.log"

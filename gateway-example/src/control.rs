@@ -67,6 +67,13 @@ pub enum Request {
     },
     /// Ends writing session keys: [`KeylogStatus`](crate::core::KeylogStatus).
     KeylogOff,
+    /// Takes the configuration file anew: [`Changes`](crate::config::Changes).
+    Reload,
+    /// What another configuration file would change: [`Changes`](crate::config::Changes).
+    Diff {
+        /// The file, as the gateway finds it.
+        path: PathBuf,
+    },
     /// What Prometheus reads: [`Metrics`](crate::core::Metrics).
     Metrics,
 }

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Demo(args) => commands::demo::demo(args).await,
             Command::Run(args) => commands::run::run(args).await,
-            Command::Check(args) => commands::config::check(&args),
+            Command::Check(args) => commands::config::check(args).await,
             Command::Init(args) => commands::config::init(&args),
             Command::Convert(args) => commands::config::convert(&args),
             Command::Connect(args) => commands::connect::connect(args).await,

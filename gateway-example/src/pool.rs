@@ -48,6 +48,17 @@ impl Pool {
         Some(address.into())
     }
 
+    /// Leases from the range of `other` from now on; what is leased stays so.
+    pub fn set_range(&mut self, other: &Self) {
+        self.range = other.range;
+        let within = |address: &u32| {
+            other
+                .range
+                .is_some_and(|(first, last)| (first..=last).contains(address))
+        };
+        self.last.retain(|_, address| within(address));
+    }
+
     /// Takes `address` out of circulation, for a user it belongs to; false if it is in use.
     pub fn reserve(&mut self, address: Ipv4Addr) -> bool {
         self.leased.insert(address.into())

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{PSK, SERVER, entropy, office};
-use gateway_example::config::Secret;
+use gateway_example::config::{Config, Secret};
 use gateway_example::control::{Code, Refusal, Request};
 use gateway_example::core::{
     Client, ClientConfig, ClientEvent, Core, Counters, Explanation, Flows, Forward, Gateway,
@@ -195,12 +195,16 @@ struct Office {
 
 impl Office {
     fn new(link: Link, seed: u64) -> Self {
+        Self::with(office(""), link, seed)
+    }
+
+    fn with(config: Config, link: Link, seed: u64) -> Self {
         #[allow(
             clippy::disallowed_methods,
             reason = "any start will do for virtual time"
         )]
         let mut world = World::new(Instant::now(), link, seed);
-        let gateway = Gateway::new(Arc::new(office("")), entropy(seed * 100)).unwrap();
+        let gateway = Gateway::new(Arc::new(config), entropy(seed * 100)).unwrap();
         let gateway = world.add_host(Peer::new(Node::Gateway(gateway)), SERVER.into(), None);
         Self { world, gateway }
     }
@@ -643,4 +647,141 @@ fn one_id_from_main_mode_to_the_end_and_a_kick_ends_it() {
     );
     assert_eq!(told.attempts[0].reason, "administrative");
     assert_eq!(office.sessions(), []);
+}
+
+#[test]
+fn a_new_configuration_comes_whole_or_not_at_all_and_connections_stay() {
+    let mut office = Office::new(Link::PERFECT, 21);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    let bob = office.warrior([192, 168, 77, 3], Some(nat), ("bob", "builder"), |_| {});
+    office.connected(ann);
+    office.connected(bob);
+    let now = office.world.now;
+    let changed = |change: fn(&mut Config)| {
+        let mut config = common::office("");
+        change(&mut config);
+        Arc::new(config)
+    };
+    let gateway = office.gateway;
+    let gateway = office.world.host(gateway).gateway();
+    let refused = gateway.set_config(
+        now,
+        changed(|new| {
+            new.gateway.ike_port = 501;
+            new.users.clear();
+        }),
+    );
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("only a restart changes gateway.ike_port"),
+        "{refused}"
+    );
+    let changes = gateway.set_config(
+        now,
+        changed(|new| {
+            new.users.get_mut("bob").unwrap().password = Secret::new("other".into());
+            new.ppp.echo_seconds = 29;
+            new.pool = "192.168.201.1-192.168.201.9".parse().unwrap();
+        }),
+    );
+    let changes: Vec<_> = changes.unwrap().iter().map(|c| c.key.clone()).collect();
+    assert_eq!(changes, ["pool", "ppp.echo_seconds", "user.bob.password"]);
+    office.world.run_for(Duration::from_secs(5));
+    assert!(office.world.host(bob).gone.is_some());
+    office.ping(ann);
+    // The old password is none any more, and the new range is leased from.
+    let bob = office.warrior([192, 168, 77, 4], Some(nat), ("bob", "builder"), |_| {});
+    office.world.run_for(Duration::from_secs(30));
+    assert_eq!(office.world.host(bob).address, None);
+    let bob = office.warrior([192, 168, 77, 5], Some(nat), ("bob", "other"), |_| {});
+    assert_eq!(office.connected(bob), Ipv4Addr::new(192, 168, 201, 1));
+    office.ping(ann);
+}
+
+#[test]
+fn calls_from_elsewhere_are_refused() {
+    let config = office("[l2tp]\npeers = [\"198.51.100.1-198.51.100.9\"]");
+    let mut office = Office::with(config, Link::PERFECT, 22);
+    let nat = office.nat();
+    let near = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(near);
+    let far = office.warrior([203, 0, 113, 9], None, ("bob", "builder"), |_| {});
+    office.world.run_for(Duration::from_secs(30));
+    assert_eq!(office.world.host(far).address, None);
+    assert!(office.world.host(far).gone.is_some());
+}
+
+const INTERNET: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
+const GLOBAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
+
+/// The only packet that has come out of the gateway, and its source and destination.
+fn came_out(office: &mut Office) -> Option<(Ipv4Addr, Ipv4Addr, Vec<u8>)> {
+    let gateway = office.gateway;
+    let packets = std::mem::take(&mut office.world.host(gateway).inner);
+    assert!(packets.len() <= 1, "{packets:?}");
+    let packet = packets.into_iter().next()?;
+    let at = |i: usize| Ipv4Addr::from(*packet[i..].first_chunk::<4>().unwrap());
+    Some((at(12), at(16), packet))
+}
+
+#[test]
+fn clients_and_lan_reach_the_internet_by_one_address() {
+    let mut config = office("[internet]\ninterface = \"eth0\"\naddress = \"198.51.100.9\"");
+    config.internet.as_mut().unwrap().lan = true;
+    let mut office = Office::with(config, Link::PERFECT, 23);
+    let ann = office.warrior([203, 0, 113, 9], None, ("ann", "secret"), |_| {});
+    let address = office.connected(ann);
+    let gateway = office.gateway;
+    let now = office.world.now;
+    // There and back, from a client and from the LAN.
+    office
+        .world
+        .host(ann)
+        .send(now, &udp(address, INTERNET, b"hello"));
+    office.world.run_for(Duration::from_secs(1));
+    let (source, destination, packet) = came_out(&mut office).unwrap();
+    assert_eq!((source, destination), (GLOBAL, INTERNET));
+    let port = u16::from_be_bytes([packet[20], packet[21]]);
+    let [from, to] = [(INTERNET, 7), (GLOBAL, port)].map(SocketAddr::from);
+    let answer = gateway_example::capture::udp_packet(from, to, b"yes");
+    let now = office.world.now;
+    office.world.host(gateway).send(now, &answer);
+    office.world.run_for(Duration::from_secs(1));
+    let arrived = std::mem::take(&mut office.world.host(ann).inner);
+    assert_eq!(arrived, [udp(INTERNET, address, b"yes")]);
+    let now = office.world.now;
+    office
+        .world
+        .host(gateway)
+        .send(now, &udp(OFFICE, INTERNET, b"hello"));
+    let (source, destination, _) = came_out(&mut office).unwrap();
+    assert_eq!((source, destination), (GLOBAL, INTERNET));
+    // Nobody out there gets in: not to the global address, nor to the office or clients.
+    for inside in [GLOBAL, OFFICE, address] {
+        office
+            .world
+            .host(gateway)
+            .send(now, &udp(INTERNET, inside, b"let me in"));
+        assert_eq!(came_out(&mut office), None);
+    }
+    office.ping(ann);
+}
+
+#[test]
+fn without_access_nothing_gets_out() {
+    let mut config =
+        office("[internet]\ninterface = \"eth0\"\naddress = \"198.51.100.9\"\nclients = false");
+    config.internet.as_mut().unwrap().lan = true;
+    let mut office = Office::with(config, Link::PERFECT, 24);
+    let ann = office.warrior([203, 0, 113, 9], None, ("ann", "secret"), |_| {});
+    let address = office.connected(ann);
+    let now = office.world.now;
+    office
+        .world
+        .host(ann)
+        .send(now, &udp(address, INTERNET, b"hello"));
+    office.world.run_for(Duration::from_secs(1));
+    assert_eq!(came_out(&mut office), None);
+    office.ping(ann);
 }

@@ -27,10 +27,10 @@ pub(super) fn toml(office: &Office, notes: &[Note]) -> String {
         setting(&mut out, "address", quoted(&radius.server));
         setting(&mut out, "secret", quoted(&radius.secret));
         if let Some(port) = radius.port {
-            setting(&mut out, "port", port);
+            setting(&mut out, "auth_port", port);
         }
         if let Some(port) = radius.accounting_port {
-            setting(&mut out, "accounting_port", port);
+            setting(&mut out, "acct_port", port);
         }
     }
     for user in &office.users {

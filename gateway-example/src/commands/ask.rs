@@ -2,7 +2,7 @@
 
 use super::{Outcome, fail, say};
 use clap::{Args as ClapArgs, Subcommand};
-use gateway_example::config::{Config, DEFAULT_CONTROL_SOCKET};
+use gateway_example::config::{Changes, Config, DEFAULT_CONTROL_SOCKET};
 use gateway_example::control::{Answer, Code, Request};
 use gateway_example::core::{
     CaptureStatus, Counters, Explanation, Flows, KeylogStatus, Kicked, Metrics, Sas, SessionDetail,
@@ -97,6 +97,12 @@ pub(crate) enum Ask {
     Kick {
         /// A connection's number or a user's name.
         who: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Have the gateway take its configuration file anew, as a whole or not at all. Connections
+    /// stay, except of users who have gone or changed.
+    Reload {
         #[command(flatten)]
         common: Common,
     },
@@ -198,6 +204,12 @@ pub(crate) async fn run(what: Ask) -> Outcome {
             })
             .await
         }
+        Ask::Reload { common } => {
+            exchange(&common, &Request::Reload, |changes: &Changes| {
+                (changes.to_string(), ExitCode::SUCCESS)
+            })
+            .await
+        }
         Ask::Kick { who, common } => show::<Kicked>(&common, &Request::Kick { who }).await,
         #[cfg(feature = "top")]
         Ask::Top { common } => super::top::top(&common).await,
@@ -235,6 +247,20 @@ pub(super) fn unreachable(e: &std::io::Error) -> ExitCode {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => NOT_RUNNING.into(),
         _ => ExitCode::FAILURE,
     }
+}
+
+/// What a file would change in the running gateway.
+pub(super) async fn diff(file: &std::path::Path, socket: PathBuf) -> Outcome {
+    let common = Common {
+        config: None,
+        socket: Some(socket),
+        json: false,
+    };
+    let path = std::path::absolute(file)?;
+    exchange(&common, &Request::Diff { path }, |changes: &Changes| {
+        (changes.to_string(), ExitCode::SUCCESS)
+    })
+    .await
 }
 
 async fn show<T: DeserializeOwned + View>(common: &Common, request: &Request) -> Outcome {

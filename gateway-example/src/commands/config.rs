@@ -17,6 +17,12 @@ pub(crate) struct CheckArgs {
     /// The configuration file, or a script of an AlliedWare router (.cfg, .scp).
     #[arg(long, short)]
     config: PathBuf,
+    /// Compare it with what the running gateway has; secrets are masked.
+    #[arg(long)]
+    diff: bool,
+    /// The running gateway's control socket, if not the one that the file names.
+    #[arg(long, requires = "diff")]
+    socket: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
@@ -32,10 +38,14 @@ pub(crate) struct InitArgs {
     file: PathBuf,
 }
 
-pub(crate) fn check(args: &CheckArgs) -> Outcome {
+pub(crate) async fn check(args: CheckArgs) -> Outcome {
     let config = load(&args.config)?;
+    let socket = config.gateway.control_socket.clone();
     Gateway::new(Arc::new(config), system_entropy())?;
     say(&format!("{}: ok", args.config.display()));
+    if args.diff {
+        return super::ask::diff(&args.config, args.socket.unwrap_or(socket)).await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

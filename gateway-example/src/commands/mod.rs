@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod demo;
 mod desk;
+pub(crate) mod reload;
 pub(crate) mod run;
 mod system;
 #[cfg(feature = "top")]

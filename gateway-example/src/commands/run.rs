@@ -1,25 +1,37 @@
-use super::config::load;
 use super::desk::Desk;
+use super::reload::Reloader;
 use super::system::ServiceManager;
 use super::{Outcome, asked_to_stop, system_entropy};
 use clap::Args as ClapArgs;
 use gateway_example::config::Config;
+use gateway_example::control::Request;
 use gateway_example::core::Gateway;
-use gateway_example::io::{Control, Driver, Inner, MetricsServer, NativeEsp, TunSetup, UdpPort};
+use gateway_example::io::{
+    Control, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, TunSetup, UdpPort,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// The configuration file.
     #[arg(long, short)]
     config: PathBuf,
+    /// The control socket, whatever the configuration says.
+    #[arg(long)]
+    socket: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    let config = Arc::new(load(&args.config)?);
+    let mut reloader = Reloader {
+        file: args.config,
+        socket: args.socket,
+        internet: None,
+    };
+    let config = Arc::new(reloader.read(&reloader.file).await?);
     let core = Gateway::with_jobs(Arc::clone(&config), system_entropy())?;
     let ike = UdpPort::bind(SocketAddr::new(
         config.gateway.listen,
@@ -35,6 +47,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .then(|| NativeEsp::open(config.gateway.listen))
         .transpose()?;
     let inner = open_tun(&config).await?;
+    reloader.internet = InternetRoutes::open(&config).await?;
     let mut control = Control::bind(&config.gateway.control_socket)?;
     let mut desk = Desk::open(&config)?;
     let metrics = match config.gateway.metrics_listen {
@@ -52,13 +65,28 @@ pub(crate) async fn run(args: Args) -> Outcome {
     );
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
     let mut system = ServiceManager::ready();
+    let mut hangup = signal(SignalKind::hangup())?;
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             turn = driver.turn() => turn?,
-            asked = control.next() => desk.answer(asked, &mut driver),
+            asked = control.next() => match &asked.request {
+                Request::Reload => {
+                    let done = reloader.reload(&mut driver).await;
+                    asked.answer(done.into());
+                }
+                Request::Diff { path } => {
+                    let changes = reloader.diff(driver.core.config(), path).await;
+                    asked.answer(changes.into());
+                }
+                _ => desk.answer(asked, &mut driver),
+            },
+            _ = hangup.recv() => {
+                // What is wrong is in the log.
+                let _ = reloader.reload(&mut driver).await;
+            }
             () = system.due() => system.alive(),
         }
         desk.note(&mut driver.core);
@@ -66,24 +94,40 @@ pub(crate) async fn run(args: Args) -> Outcome {
     system.stopping();
     tracing::info!("saying goodbye to clients");
     driver.shutdown().await;
+    if let Some(internet) = reloader.internet {
+        internet.close().await;
+    }
     desk.note(&mut driver.core);
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open_tun(config: &Config) -> std::io::Result<Inner> {
+/// Users' own addresses, and all that leads into the device.
+pub(super) fn routes(config: &Config) -> (Vec<Ipv4Addr>, Vec<(Ipv4Addr, u8)>) {
     let own: Vec<Ipv4Addr> = config.users.values().filter_map(|u| u.address).collect();
     let mut routes = config.pool.blocks();
     routes.extend(own.iter().map(|address| (*address, 32)));
-    let inner = Inner::tun(&TunSetup {
+    (own, routes)
+}
+
+pub(super) fn tun_setup<'a>(
+    config: &'a Config,
+    own: &'a [Ipv4Addr],
+    routes: &'a [(Ipv4Addr, u8)],
+) -> TunSetup<'a> {
+    TunSetup {
         name: &config.tun.name,
         mtu: config.tun.mtu,
         // The LAN's interface may have this address already; the kernel allows both.
         address: Some(config.ppp.local),
-        routes: &routes,
-        proxied: &own,
+        routes,
+        proxied: own,
         proxy_arp: config.lan.interface.as_deref(),
-    })
-    .await?;
+    }
+}
+
+async fn open_tun(config: &Config) -> std::io::Result<Inner> {
+    let (own, routes) = routes(config);
+    let inner = Inner::tun(&tun_setup(config, &own, &routes)).await?;
     enable_forwarding();
     Ok(inner)
 }

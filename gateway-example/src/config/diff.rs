@@ -2,12 +2,36 @@
 
 use super::Config;
 use super::secret::MASK;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// What is different between two configurations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Each setting.
+    pub changes: Vec<Change>,
+    /// The names of those among them that only a restart changes.
+    pub needs_restart: Vec<String>,
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changes.is_empty() {
+            return f.write_str("no difference");
+        }
+        let lines = self.changes.iter().map(|change| {
+            let restart = self.needs_restart.contains(&change.key);
+            let mark = if restart { "   (needs a restart)" } else { "" };
+            format!("{change}{mark}")
+        });
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
 /// A setting that two configurations do not share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
     /// Its name, such as `gateway.listen` or `user.dialin1.address`.

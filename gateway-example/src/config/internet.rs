@@ -23,10 +23,16 @@ pub struct Internet {
     /// interface's address is shared with this machine's own sockets.
     #[serde(serialize_with = "shown::debug")]
     pub ports: RangeInclusive<u16>,
+    /// Whether `address` is also the system's own, found out when the gateway starts.
+    #[serde(skip)]
+    pub shared: bool,
 }
 
 /// Above what Linux gives to sockets that ask for no port (32768 to 60999).
-const PORTS: RangeInclusive<u16> = 61_000..=u16::MAX;
+const PORTS: RangeInclusive<u16> = 61_000..=LAST_PORT;
+
+/// Linux's routing rules take no port beyond it.
+const LAST_PORT: u16 = 65_534;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +73,17 @@ impl RawInternet {
             ));
         }
         let ports = match &self.ports {
-            Some(ports) => check.ports(ports)?,
+            Some(written) => {
+                let ports = check.ports(written)?;
+                if *ports.end() > LAST_PORT {
+                    return Err(check.wrong(
+                        written,
+                        "port 65535 cannot be routed by itself",
+                        "write a range up to 65534",
+                    ));
+                }
+                ports
+            }
             None => PORTS,
         };
         Ok(Internet {
@@ -76,6 +92,7 @@ impl RawInternet {
             clients: self.clients,
             lan: self.lan.is_some_and(Spanned::into_inner),
             ports,
+            shared: false,
         })
     }
 }

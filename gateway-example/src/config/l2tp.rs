@@ -3,7 +3,7 @@
 use super::check::{Checker, SecretSource};
 use super::{ConfigError, Secret, shown};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -19,6 +19,15 @@ pub struct L2tp {
     /// Outer addresses whose calls are taken; all when empty.
     #[serde(serialize_with = "shown::debug")]
     pub peers: Vec<RangeInclusive<Ipv4Addr>>,
+}
+
+impl L2tp {
+    /// Whether calls from this outer address are taken.
+    #[must_use]
+    pub fn takes(&self, peer: IpAddr) -> bool {
+        let listed = |v4| self.peers.iter().any(|range| range.contains(&v4));
+        self.peers.is_empty() || matches!(peer.to_canonical(), IpAddr::V4(v4) if listed(v4))
+    }
 }
 
 #[derive(Deserialize)]

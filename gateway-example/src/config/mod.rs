@@ -26,7 +26,7 @@ mod tests;
 mod users;
 mod warnings;
 
-pub use self::diff::Change;
+pub use self::diff::{Change, Changes};
 pub use self::error::ConfigError;
 pub use self::esp::Esp;
 pub use self::firewall::{FirewallAction, FirewallRule, FirewallRules, Side};

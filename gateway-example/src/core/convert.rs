@@ -1,6 +1,7 @@
 //! From one crate's words to the next crate's.
 
 use super::client::ClientConfig;
+use super::stack::StackConfig;
 use crate::config::{Config, Policy};
 use isakmp::{AesKeySize, ChildSa, EspCipher, EspIntegrity};
 use std::net::Ipv4Addr;
@@ -9,9 +10,19 @@ use std::time::Duration;
 /// TCP's share of an MTU: IPv4 and TCP headers take the rest.
 const TCP_OVERHEAD: u16 = 40;
 
+/// All of the gateway's protocols.
+pub(super) fn stack_server(config: &Config) -> StackConfig {
+    StackConfig {
+        isakmp: isakmp_server(config),
+        l2tp: l2tp_server(config),
+        ppp: ppp_server(config),
+        role: ppp::Role::Server,
+    }
+}
+
 // --- ISAKMP ---
 
-pub(super) fn isakmp_server(config: &Config) -> isakmp::Config {
+fn isakmp_server(config: &Config) -> isakmp::Config {
     let mut policy = match config.gateway.policy {
         Policy::Modern => isakmp::Policy::modern(),
         Policy::Compat => isakmp::Policy::compat(),
@@ -101,7 +112,7 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
 
 // --- L2TP ---
 
-pub(super) fn l2tp_server(config: &Config) -> l2tp::Config {
+fn l2tp_server(config: &Config) -> l2tp::Config {
     let mut l2tp = l2tp::Config::default();
     let secret = config.l2tp.tunnel_secret.as_ref();
     l2tp.secret = secret.map(|s| l2tp::Secret::new(s.expose().as_bytes()));
@@ -130,7 +141,7 @@ pub(super) fn call_result(reason: &ppp::CloseReason) -> l2tp::CallResult {
 
 // --- PPP ---
 
-pub(super) fn ppp_server(config: &Config) -> ppp::Config {
+fn ppp_server(config: &Config) -> ppp::Config {
     let mut ppp = ppp::Config::default();
     ppp.mru = config.ppp.mru;
     ppp.auth.clone_from(&config.ppp.auth);
@@ -171,6 +182,12 @@ pub(super) fn user_name(name: &[u8]) -> String {
 pub(super) fn client_interface(address: Ipv4Addr, mtu: u16) -> firewall::Interface {
     let mut interface = firewall::Interface::private();
     interface.only_source = Some(address);
-    interface.mss_clamp = Some(mtu.saturating_sub(TCP_OVERHEAD));
+    interface.group = super::sides::CALLS;
+    interface.mss_clamp = Some(segment_size(mtu));
     interface
+}
+
+/// The largest TCP segment that fits.
+pub(super) fn segment_size(mtu: u16) -> u16 {
+    mtu.saturating_sub(TCP_OVERHEAD)
 }

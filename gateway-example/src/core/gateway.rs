@@ -1,12 +1,17 @@
+mod reload;
+
+pub use reload::{ReloadError, needs_restart};
+
 use super::book::Book;
 use super::event::{Event, KeyEvent};
 use super::limiter::Limiter;
 use super::offload::Offload;
-use super::stack::{StackConfig, StackError};
+use super::sides::{self, Sides};
+use super::stack::StackError;
 use super::{
     Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
 };
-use crate::config::{Config, Network};
+use crate::config::Config;
 use crate::pool::Pool;
 use firewall::{Firewall, Ingress, InterfaceId, Verdict};
 use l2tp::SessionId;
@@ -22,7 +27,7 @@ pub struct Gateway {
     pub(super) config: Arc<Config>,
     pub(super) stack: Stack,
     pub(super) firewall: Firewall,
-    lan: InterfaceId,
+    sides: Sides,
     pub(super) pool: Pool,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) by_address: HashMap<Ipv4Addr, SessionId>,
@@ -104,25 +109,17 @@ impl Gateway {
         deferred_jobs: bool,
     ) -> Result<Self, GatewayError> {
         let firewall_rng = entropy();
-        let mut isakmp = convert::isakmp_server(&config);
-        isakmp.deferred_jobs = deferred_jobs;
-        let stack = Stack::new(
-            StackConfig {
-                isakmp,
-                l2tp: convert::l2tp_server(&config),
-                ppp: convert::ppp_server(&config),
-                role: ppp::Role::Server,
-            },
-            entropy,
-        )?;
-        let mut firewall = Firewall::new(Arc::default(), firewall_rng)?;
-        let lan = firewall.add_interface(firewall::Interface::private());
+        let mut stack = convert::stack_server(&config);
+        stack.isakmp.deferred_jobs = deferred_jobs;
+        let stack = Stack::new(stack, entropy)?;
+        let mut firewall = Firewall::new(Arc::new(sides::firewall_config(&config)), firewall_rng)?;
+        let sides = Sides::new(&mut firewall, &config);
         Ok(Self {
             pool: config.pool.clone(),
             config,
             stack,
             firewall,
-            lan,
+            sides,
             sessions: BTreeMap::new(),
             by_address: HashMap::new(),
             book: Book::default(),
@@ -172,16 +169,19 @@ impl Gateway {
         packet: Range<usize>,
     ) -> Way {
         let (by_address, sessions) = (&self.by_address, &self.sessions);
-        let (lan, networks) = (self.lan, &self.config.lan.networks);
+        let (sides, config) = (&self.sides, &self.config);
         let route = |destination: IpAddr| match destination {
             IpAddr::V4(v4) => match by_address.get(&v4).and_then(|s| sessions.get(s)) {
                 Some(session) => session.interface,
-                None => reachable(networks, v4).then_some(lan),
+                None => sides.towards(config, ingress.interface, v4),
             },
             IpAddr::V6(_) => None,
         };
-        match self.firewall.process(now, ingress, buf, packet, &route) {
-            Verdict::Forward { egress, packet } if egress == lan => Way::Inner(packet),
+        match self
+            .firewall
+            .process(now, ingress, buf, packet.clone(), &route)
+        {
+            Verdict::Forward { egress, packet } if sides.has(egress) => Way::Inner(packet),
             Verdict::Forward { egress, packet } => match self.by_interface.get(&egress) {
                 Some(&session) => {
                     if let Some(entry) = self.sessions.get_mut(&session) {
@@ -192,6 +192,14 @@ impl Gateway {
                 None => Way::Nowhere,
             },
             Verdict::Local { packet } => Way::Inner(packet),
+            Verdict::Drop(_) => {
+                let bytes = buf.get(packet.clone()).unwrap_or_default();
+                if sides.is_systems(config, ingress.interface, bytes) {
+                    Way::Inner(packet)
+                } else {
+                    Way::Nowhere
+                }
+            }
             _ => Way::Nowhere,
         }
     }
@@ -204,11 +212,10 @@ impl Gateway {
         }
     }
 
-    fn lan_ingress(&self) -> Ingress {
-        Ingress {
-            interface: self.lan,
-            ipsec: false,
-        }
+    /// Where a packet of the unencrypted device comes from.
+    fn inner_ingress(&self, buf: &[u8], packet: &Range<usize>) -> Ingress {
+        let bytes = buf.get(packet.clone()).unwrap_or_default();
+        self.sides.ingress(&self.config, bytes)
     }
 
     pub(super) fn drain(&mut self, now: Instant) {
@@ -243,6 +250,15 @@ impl Gateway {
 
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
+            Event::SessionUp { peer, session } if !self.is_taken(session) => {
+                self.step(GatewayEvent::Step {
+                    layer: "l2tp",
+                    peer: Some(peer),
+                    good: false,
+                    text: "call refused reason=peer_not_allowed: see l2tp.peers".into(),
+                });
+                self.stack.hang_up(now, session, "not from your address");
+            }
             Event::SessionUp { peer, session } => {
                 self.sessions.insert(
                     session,
@@ -271,6 +287,12 @@ impl Gateway {
             Event::Key(key) => self.step(GatewayEvent::Key(key)),
             _ => {}
         }
+    }
+
+    /// Whether calls are taken from where this one comes.
+    fn is_taken(&self, session: SessionId) -> bool {
+        let remote = self.stack.peer_of(session).map(|(_, path, _)| path.remote);
+        remote.is_some_and(|remote| self.config.l2tp.takes(remote.ip()))
     }
 
     fn authenticate(&mut self, now: Instant, session: SessionId, request: &ppp::AuthRequest) {
@@ -372,10 +394,6 @@ fn auth_failed(user: &str, peer: Option<IpAddr>, method: &str, reason: &str) -> 
     format!("auth failed user={user:?} peer={peer} method={method} reason={reason}")
 }
 
-fn reachable(networks: &[Network], address: Ipv4Addr) -> bool {
-    networks.is_empty() || networks.iter().any(|n| n.contains(address))
-}
-
 impl Core for Gateway {
     fn handle_udp(
         &mut self,
@@ -406,7 +424,8 @@ impl Core for Gateway {
     }
 
     fn handle_inner(&mut self, now: Instant, buf: &mut [u8], packet: Range<usize>) -> Forward {
-        let way = self.route(now, self.lan_ingress(), buf, packet);
+        let ingress = self.inner_ingress(buf, &packet);
+        let way = self.route(now, ingress, buf, packet);
         self.send(now, way, buf)
     }
 
@@ -451,7 +470,8 @@ impl Core for Gateway {
             let Some(range) = self.stack.place(&segments, index, outbox) else {
                 return;
             };
-            match self.route(now, self.lan_ingress(), outbox.space(), range) {
+            let ingress = self.inner_ingress(outbox.space(), &range);
+            match self.route(now, ingress, outbox.space(), range) {
                 Way::Nowhere => {}
                 Way::Inner(packet) => self.stack.push_inner(outbox, packet),
                 Way::Call(session, packet) => self.stack.push(session, outbox, packet),

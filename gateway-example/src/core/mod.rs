@@ -16,12 +16,13 @@ mod metrics;
 pub mod offload;
 mod outbox;
 mod peer;
+mod sides;
 mod stack;
 mod status;
 
 pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
 pub use event::{Event, KeyEvent};
-pub use gateway::{Gateway, GatewayError, GatewayEvent};
+pub use gateway::{Gateway, GatewayError, GatewayEvent, ReloadError, needs_restart};
 pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};
 pub use peer::PeerId;

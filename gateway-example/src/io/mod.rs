@@ -3,6 +3,7 @@
 mod control;
 mod driver;
 mod inner;
+mod internet;
 mod metrics;
 mod native_esp;
 mod netlink;
@@ -12,6 +13,7 @@ mod workers;
 pub use control::{Asked, Control, ask};
 pub use driver::{Devices, Driver, InnerTap, Tap};
 pub use inner::{Inner, TunSetup};
+pub use internet::{InternetRoutes, resolve_internet};
 pub use metrics::MetricsServer;
 pub use native_esp::{EspPacket, NativeEsp};
 pub use udp::UdpPort;

@@ -51,6 +51,7 @@ pub struct Stack {
     jobs: VecDeque<isakmp::Job>,
     serial: u64,
     key_log: bool,
+    deferred_jobs: bool,
     drops: BTreeMap<&'static str, u64>,
 }
 
@@ -120,6 +121,7 @@ impl Stack {
     /// Which part refused its configuration, and why.
     pub fn new(config: StackConfig, mut entropy: Entropy) -> Result<Self, StackError> {
         let key_log = config.isakmp.key_log;
+        let deferred_jobs = config.isakmp.deferred_jobs;
         let ppp = Arc::new(config.ppp);
         // Links are made when calls come up: find a bad configuration now.
         ppp::Link::new(Arc::clone(&ppp), config.role, entropy())?;
@@ -142,11 +144,28 @@ impl Stack {
             jobs: VecDeque::new(),
             serial: 0,
             key_log,
+            deferred_jobs,
             drops: BTreeMap::new(),
         })
     }
 
     // --- commands ---
+
+    /// Takes new settings of IKEv1, for negotiations to come, and of PPP, for calls to come. Those
+    /// of L2TP stay.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why; nothing has changed then.
+    pub fn set_config(&mut self, now: Instant, mut config: StackConfig) -> Result<(), StackError> {
+        config.isakmp.deferred_jobs = self.deferred_jobs;
+        let ppp = Arc::new(config.ppp);
+        ppp::Link::new(Arc::clone(&ppp), self.role, (self.entropy)())?;
+        let key_log = config.isakmp.key_log;
+        self.isakmp.set_config(now, Arc::new(config.isakmp))?;
+        self.key_log = key_log;
+        self.ppp = ppp;
+        Ok(())
+    }
 
     /// Starts main mode, then quick mode, towards `path.remote`.
     ///

@@ -170,11 +170,11 @@ impl Ends {
             (true, None) => drop(self.gateway.handle_esp(now, ours, theirs, &mut buf, whole)),
             (false, Some(path)) => {
                 let natt = path.local.port() == 4500;
-                drop(self.client.handle_udp(now, path, natt, &mut buf, whole));
+                let _ = self.client.handle_udp(now, path, natt, &mut buf, whole);
             }
             (false, None) => {
                 let client = &mut self.client;
-                drop(client.handle_native_esp(now, theirs, ours, &mut buf, whole));
+                let _ = client.handle_native_esp(now, theirs, ours, &mut buf, whole);
             }
         }
     }

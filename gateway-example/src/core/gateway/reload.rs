@@ -1,0 +1,107 @@
+//! A new configuration in a running gateway.
+
+use super::{Gateway, GatewayEvent};
+use crate::config::{Change, Config};
+use crate::core::stack::StackError;
+use crate::core::{convert, sides};
+use l2tp::SessionId;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
+const FIXED: [&str; 12] = [
+    "gateway.listen",
+    "gateway.ike_port",
+    "gateway.natt_port",
+    "gateway.native_esp",
+    "gateway.control_socket",
+    "gateway.key_log_dir",
+    "internet",
+    "l2tp.hide_avps",
+    "l2tp.tunnel_secret",
+    "lan.interface",
+    "ppp.local",
+    "tun",
+];
+
+/// Why a new configuration was not taken. The old one holds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// These settings cannot change while the gateway runs.
+    #[error("only a restart changes {}: nothing was changed", .0.join(", "))]
+    NeedsRestart(Vec<String>),
+    /// A part refused its configuration.
+    #[error("{0}: nothing was changed")]
+    Stack(#[from] StackError),
+    /// The firewall refused its configuration.
+    #[error("firewall: {0}: nothing was changed")]
+    Firewall(#[from] firewall::ConfigError),
+}
+
+/// Whether a change waits for a restart.
+#[must_use]
+pub fn needs_restart(change: &Change) -> bool {
+    FIXED.iter().any(|fixed| {
+        let rest = change.key.strip_prefix(fixed);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+impl Gateway {
+    /// What holds now.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes a new configuration as a whole or not at all; gives what has changed.
+    ///
+    /// Connections stay, except of users who have gone or have another password or address. New
+    /// algorithms and keys count from the next negotiation on, PPP's settings from the next call
+    /// on, rules from the next flow on.
+    ///
+    /// # Errors
+    /// What cannot change while it runs, or which part refused.
+    pub fn set_config(
+        &mut self,
+        now: Instant,
+        config: Arc<Config>,
+    ) -> Result<Vec<Change>, ReloadError> {
+        let changes = self.config.diff(&config);
+        let fixed = changes.iter().filter(|change| needs_restart(change));
+        let fixed: Vec<_> = fixed.map(|change| change.key.clone()).collect();
+        if !fixed.is_empty() {
+            return Err(ReloadError::NeedsRestart(fixed));
+        }
+        let rules = Arc::new(sides::firewall_config(&config));
+        self.firewall.set_config(rules)?;
+        let stack = convert::stack_server(&config);
+        if let Err(e) = self.stack.set_config(now, stack) {
+            // It was good before.
+            let rules = Arc::new(sides::firewall_config(&self.config));
+            self.firewall.set_config(rules)?;
+            return Err(e.into());
+        }
+        let old = std::mem::replace(&mut self.config, Arc::clone(&config));
+        self.pool.set_range(&config.pool);
+        let lost = self.sessions.iter().filter(|(_, session)| {
+            let user = &session.user;
+            !user.is_empty() && old.users.get(user) != config.users.get(user)
+        });
+        let lost: Vec<SessionId> = lost.map(|(id, _)| *id).collect();
+        for session in lost {
+            let peer = self.sessions.get(&session).map(|s| s.peer);
+            self.step(GatewayEvent::Step {
+                layer: "ppp",
+                peer,
+                good: true,
+                text: "user changed in the configuration: session ends".into(),
+            });
+            self.close(now, session);
+            self.stack.hang_up(now, session, "your account has changed");
+        }
+        self.drain(now);
+        Ok(changes)
+    }
+}
