@@ -53,6 +53,9 @@ struct Args {
     /// Send only first messages of main mode, each in the name of another.
     #[arg(long)]
     flood: bool,
+    /// Where to, with --flood: to a port where nobody listens, it shows what the flood alone costs.
+    #[arg(long, default_value_t = 500)]
+    port: u16,
 }
 
 const TUN: &str = "load0";
@@ -299,9 +302,10 @@ impl Load {
     async fn flood(&mut self) -> Result<(), Box<dyn Error>> {
         let mut sample = client(&self.args, 0)?;
         sample.connect(now())?;
-        let Some(Transmit::Udp { path, payload }) = sample.poll_transmit() else {
+        let Some(Transmit::Udp { mut path, payload }) = sample.poll_transmit() else {
             return Err("no first message".into());
         };
+        path.remote.set_port(self.args.port);
         let start = now();
         let length = Duration::from_secs(self.args.seconds).min(LONGEST);
         let rate = self.args.rate.min(MOST_IN_A_SECOND);
