@@ -144,7 +144,7 @@ address = "192.168.200.50"
 name = "dialin2"
 password = "friend2"
 
-${USERS:-}
+$(cat "${USERS:-/dev/null}")
 X
     gateway_run "$W/office.toml"
 }

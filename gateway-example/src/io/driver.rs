@@ -27,6 +27,38 @@ pub struct Driver<C> {
     /// Every packet to the outside leaves from it.
     outbox: Outbox,
     workers: Workers,
+    share: Share,
+}
+
+/// How long the two kinds of work took lately.
+///
+/// Anybody can send first messages of IKE to port 500, in any name and number. While there are
+/// packets of clients, they get an eighth of the time that those take; what is too much waits in
+/// the socket's buffer, and is lost there before it costs anything. Clients behind a NAT have
+/// their rekeying and liveness on port 4500.
+#[derive(Debug, Default)]
+struct Share {
+    packets: Duration,
+    greetings: Duration,
+}
+
+impl Share {
+    const PACKETS_TO_GREETINGS: u32 = 8;
+    /// What was longer ago counts half.
+    const LATELY: Duration = Duration::from_millis(100);
+
+    fn may_greet(&self, busy: bool) -> bool {
+        !busy || self.greetings * Self::PACKETS_TO_GREETINGS <= self.packets
+    }
+
+    fn note(&mut self, packets: Duration, greetings: Duration) {
+        self.packets += packets;
+        self.greetings += greetings;
+        if self.packets + self.greetings > Self::LATELY {
+            self.packets /= 2;
+            self.greetings /= 2;
+        }
+    }
 }
 
 /// Where packets come from and go to.
@@ -97,6 +129,7 @@ impl<C: Core> Driver<C> {
             buffer: vec![0; udp::READ.max(inner::READ)],
             outbox: Outbox::default(),
             workers: Workers::start()?,
+            share: Share::default(),
         })
     }
 
@@ -120,10 +153,16 @@ impl<C: Core> Driver<C> {
             }
             Ready::Packet => {
                 // The others may be ready as well, and waiting costs a system call each.
-                self.receive_udp(true)?;
-                self.receive_udp(false)?;
-                self.receive_esp()?;
-                self.receive_inner()?;
+                let start = now();
+                let mut busy = self.receive_udp(true, BURST)?;
+                busy |= self.receive_esp()?;
+                busy |= self.receive_inner()?;
+                let then = now();
+                if self.share.may_greet(busy) {
+                    self.receive_udp(false, if busy { 1 } else { BURST })?;
+                    self.flush();
+                }
+                self.share.note(then - start, now() - then);
             }
             Ready::Timeout => self.core.handle_timeout(now()),
         }
@@ -145,19 +184,23 @@ impl<C: Core> Driver<C> {
         self.devices.lost
     }
 
-    fn receive_udp(&mut self, natt: bool) -> io::Result<()> {
-        for _ in 0..BURST {
+    /// Reads up to `most` times; true if there was anything.
+    fn receive_udp(&mut self, natt: bool, most: usize) -> io::Result<bool> {
+        let mut any = false;
+        for _ in 0..most {
             let devices = &mut self.devices;
             let port = if natt { &devices.natt } else { &devices.ike };
             let datagrams = port.receive(&mut self.buffer)?;
             if !pass(&mut self.core, devices, &mut self.outbox, datagrams) {
                 break;
             }
+            any = true;
         }
-        Ok(())
+        Ok(any)
     }
 
-    fn receive_esp(&mut self) -> io::Result<()> {
+    fn receive_esp(&mut self) -> io::Result<bool> {
+        let mut any = false;
         for _ in 0..BURST {
             let devices = &mut self.devices;
             let Some(esp) = &devices.esp else { break };
@@ -189,11 +232,13 @@ impl<C: Core> Driver<C> {
             if !pass(&mut self.core, devices, &mut self.outbox, read) {
                 break;
             }
+            any = true;
         }
-        Ok(())
+        Ok(any)
     }
 
-    fn receive_inner(&mut self) -> io::Result<()> {
+    fn receive_inner(&mut self) -> io::Result<bool> {
+        let mut any = false;
         let Self {
             core,
             devices,
@@ -208,6 +253,7 @@ impl<C: Core> Driver<C> {
                     more = false;
                     break;
                 };
+                any = true;
                 devices.observe_inner(bytes(buffer, &packet));
                 core.push_inner(now(), bytes(buffer, &packet), offload, outbox);
             }
@@ -217,7 +263,7 @@ impl<C: Core> Driver<C> {
                 break;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn flush(&mut self) {
