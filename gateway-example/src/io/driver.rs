@@ -139,6 +139,8 @@ impl<C: Core> Driver<C> {
     /// What a device gave that will not mend itself.
     pub async fn turn(&mut self) -> io::Result<()> {
         self.flush();
+        // While one of them is always ready, the runtime would not look at the others.
+        tokio::task::yield_now().await;
         let ready = self.devices.ready(self.core.poll_timeout());
         let ready = tokio::select! {
             ready = ready => ready?,
