@@ -129,7 +129,7 @@ impl Scanner<'_> {
             if let Some(closing) = closing(c) {
                 let Some(end) = self.rest().find(closing) else {
                     self.problems.add(
-                        place..place + 1,
+                        place..self.begin + self.at,
                         "the quotation has no end",
                         "close it with \" on the same line",
                     );

@@ -319,3 +319,43 @@ fn the_steps_before_the_script_may_stand_in_it() {
     assert_eq!(notes[before].command, "set system name=Office");
     assert!(!good(&script).toml.contains("topsecret"));
 }
+
+/// Words and signs of the example in any order: never a panic, and never a command without its note.
+#[test]
+fn any_text_is_understood_or_refused() {
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
+    };
+    let lines: Vec<&str> = OFFICE.lines().collect();
+    let mut understood = 0;
+    for _ in 0..2000 {
+        let mut mutated: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        for _ in 0..=random(3) {
+            let (to, from) = (random(lines.len()), random(lines.len()));
+            let words: Vec<&str> = lines[from].split(' ').collect();
+            let word = words[random(words.len())];
+            match random(5) {
+                0 => mutated[to] = format!("{} {word}", mutated[to]),
+                1 => {
+                    mutated[to] = mutated[to].replacen(
+                        ['=', '"', ' '],
+                        ["\"", "=", "<", "\\", "\u{201c}"][random(5)],
+                        1,
+                    )
+                }
+                2 => mutated[to] = mutated[from].clone(),
+                3 => mutated[to] = mutated[to].chars().rev().collect(),
+                _ => mutated[to].clear(),
+            }
+        }
+        match convert(&mutated.join("\n")) {
+            Ok(_) => understood += 1,
+            Err(problems) => assert!(!problems.is_empty()),
+        }
+    }
+    assert!((50..1950).contains(&understood), "{understood}");
+}
