@@ -145,6 +145,7 @@ name = "dialin2"
 password = "friend2"
 
 $(cat "${USERS:-/dev/null}")
+${MORE:-}
 X
     gateway_run "$W/office.toml"
 }

@@ -3,6 +3,7 @@
 //! [`core`] is sans-IO and runs in virtual time; [`io`] owns sockets and devices. The binary
 //! `gateway` puts them together.
 
+pub mod aaa;
 pub mod alliedware;
 pub mod capture;
 mod checksum;
@@ -13,4 +14,5 @@ pub mod demo;
 pub mod io;
 pub mod metrics;
 pub mod pool;
+pub mod radius;
 pub mod view;

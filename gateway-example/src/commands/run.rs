@@ -7,7 +7,8 @@ use gateway_example::config::Config;
 use gateway_example::control::Request;
 use gateway_example::core::Gateway;
 use gateway_example::io::{
-    Control, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, TunSetup, UdpPort,
+    Control, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, RadiusPorts, TunSetup,
+    UdpPort, now, wall_clock,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
         "gateway is ready"
     );
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
+    let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
+    driver.core.set_clock(now(), wall_clock());
     let mut system = ServiceManager::ready();
     let mut hangup = signal(SignalKind::hangup())?;
     let stop = asked_to_stop();
@@ -72,6 +75,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         tokio::select! {
             () = &mut stop => break,
             turn = driver.turn() => turn?,
+            received = radius.receive() => radius.handle(&received?, &mut driver.core),
             asked = control.next() => match &asked.request {
                 Request::Reload => {
                     let done = reloader.reload(&mut driver).await;
@@ -89,11 +93,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
             }
             () = system.due() => system.alive(),
         }
+        radius.flush(&mut driver.core);
         desk.note(&mut driver.core);
     }
     system.stopping();
     tracing::info!("saying goodbye to clients");
     driver.shutdown().await;
+    radius.finish(&mut driver.core).await;
     if let Some(internet) = reloader.internet {
         internet.close().await;
     }
@@ -106,6 +112,8 @@ pub(super) fn routes(config: &Config) -> (Vec<Ipv4Addr>, Vec<(Ipv4Addr, u8)>) {
     let own: Vec<Ipv4Addr> = config.users.values().filter_map(|u| u.address).collect();
     let mut routes = config.pool.blocks();
     routes.extend(own.iter().map(|address| (*address, 32)));
+    let given = config.radius.iter().flat_map(|radius| &radius.addresses);
+    routes.extend(given.map(|network| (network.address, network.prefix)));
     (own, routes)
 }
 

@@ -4,6 +4,7 @@
 //! between the two. A new section needs a line in [`Config`], one in `RawConfig` and one in
 //! `parse`; what it derives shows it in `gateway check --diff`.
 
+mod aaa;
 mod check;
 mod diff;
 mod error;
@@ -17,6 +18,7 @@ mod lan;
 mod network;
 mod pool;
 mod ppp;
+mod radius;
 mod remedy;
 mod secret;
 mod shown;
@@ -26,6 +28,7 @@ mod tests;
 mod users;
 mod warnings;
 
+pub use self::aaa::{Aaa, Sessions};
 pub use self::diff::{Change, Changes};
 pub use self::error::ConfigError;
 pub use self::esp::Esp;
@@ -36,13 +39,14 @@ pub use self::internet::Internet;
 pub use self::l2tp::L2tp;
 pub use self::lan::{Lan, Tun};
 pub use self::network::Network;
+pub use self::pool::Pools;
 pub use self::ppp::Ppp;
+pub use self::radius::{Radius, RadiusServer};
 pub use self::secret::Secret;
 pub use self::starting::{holds_secrets, starting_file};
 pub use self::users::User;
 
 use crate::alliedware;
-use crate::pool::Pool;
 use check::Checker;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,8 +73,11 @@ pub struct Config {
     /// What clients are told and asked.
     pub ppp: Ppp,
     /// Addresses for users without one of their own.
-    #[serde(serialize_with = "shown::debug")]
-    pub pool: Pool,
+    pub pool: Pools,
+    /// What users may do.
+    pub aaa: Aaa,
+    /// Servers that know more users; none unless set.
+    pub radius: Option<Radius>,
     /// The office's network.
     pub lan: Lan,
     /// The device that joins the clients to the office.
@@ -99,6 +106,9 @@ struct RawConfig {
     l2tp: l2tp::RawL2tp,
     ppp: ppp::RawPpp,
     pool: Option<pool::RawPool>,
+    #[serde(default)]
+    aaa: aaa::RawAaa,
+    radius: Option<radius::RawRadius>,
     #[serde(default)]
     lan: lan::RawLan,
     #[serde(default)]
@@ -143,6 +153,10 @@ impl Config {
         let raw: RawConfig = toml::from_str(text).map_err(|e| toml_error(path, text, &e))?;
         let check = &Checker { file: path, text };
         let lan = raw.lan.check(check)?;
+        let pool = match raw.pool {
+            Some(pool) => pool.check(check)?,
+            None => Pools::default(),
+        };
         Ok(Self {
             gateway: raw.gateway.check(check)?,
             ike: raw.ike.check(check)?,
@@ -150,9 +164,10 @@ impl Config {
             esp: raw.esp.check(check)?,
             l2tp: raw.l2tp.check(check)?,
             ppp: raw.ppp.check(check)?,
-            pool: match raw.pool {
-                Some(pool) => pool.check(check)?,
-                None => Pool::default(),
+            aaa: raw.aaa.check(check)?,
+            radius: match raw.radius {
+                Some(radius) => Some(radius.check(check)?),
+                None => None,
             },
             internet: match raw.internet {
                 Some(internet) => Some(internet.check(check, &lan)?),
@@ -161,7 +176,8 @@ impl Config {
             firewall: raw.firewall.check(check)?,
             lan,
             tun: raw.tun.check(check)?,
-            users: raw.users.check(check, raw.user)?,
+            users: raw.users.check(check, raw.user, &pool)?,
+            pool,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! `[users]` and `[[user]]`: who may connect.
 
 use super::check::{Checker, SecretSource};
-use super::{ConfigError, Secret, toml_error};
+use super::{ConfigError, Pools, Secret, Sessions, aaa, shown, toml_error};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::Spanned;
 
 /// Somebody who may connect.
@@ -16,6 +17,16 @@ pub struct User {
     pub password: Secret,
     /// An address of the user's own; takes precedence over the pool.
     pub address: Option<Ipv4Addr>,
+    /// Another pool than the usual one.
+    pub pool: Option<String>,
+    /// How many calls the user may have.
+    pub sessions: Option<Sessions>,
+    /// How long a call may last.
+    #[serde(rename = "session_timeout_seconds", serialize_with = "shown::seconds")]
+    pub session_timeout: Option<Duration>,
+    /// How long a call may be silent.
+    #[serde(rename = "idle_timeout_seconds", serialize_with = "shown::seconds")]
+    pub idle_timeout: Option<Duration>,
 }
 
 #[derive(Deserialize, Default)]
@@ -40,6 +51,12 @@ pub(super) struct RawUser {
     password_file: Option<Spanned<PathBuf>>,
     password_credential: Option<Spanned<String>>,
     address: Option<Spanned<String>>,
+    pool: Option<Spanned<String>>,
+    sessions: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    session_timeout_seconds: u64,
+    #[serde(default)]
+    idle_timeout_seconds: u64,
 }
 
 impl RawUsers {
@@ -47,10 +64,11 @@ impl RawUsers {
         self,
         check: &Checker<'_>,
         inline: Vec<RawUser>,
+        pools: &Pools,
     ) -> Result<BTreeMap<String, User>, ConfigError> {
         let mut users = BTreeMap::new();
         for user in inline {
-            user.check(check, &mut users)?;
+            user.check(check, pools, &mut users)?;
         }
         if let Some(file) = &self.file {
             let folder = check.file.parent().unwrap_or(Path::new(""));
@@ -69,7 +87,7 @@ impl RawUsers {
                 text: &text,
             };
             for user in raw.user {
-                user.check(&check, &mut users)?;
+                user.check(&check, pools, &mut users)?;
             }
         }
         Ok(users)
@@ -80,6 +98,7 @@ impl RawUser {
     fn check(
         self,
         check: &Checker<'_>,
+        pools: &Pools,
         users: &mut BTreeMap<String, User>,
     ) -> Result<(), ConfigError> {
         if self.name.get_ref().is_empty() {
@@ -109,7 +128,25 @@ impl RawUser {
                 "give each user an address of its own, or leave it out",
             ));
         }
-        users.insert(self.name.into_inner(), User { password, address });
+        if let Some(pool) = &self.pool
+            && !pools.named.contains_key(pool.get_ref())
+        {
+            return Err(check.wrong(
+                pool,
+                format!("no pool is named `{}`", pool.get_ref()),
+                "name one of those in [pool] named, or leave it out",
+            ));
+        }
+        let sessions = self.sessions.as_ref();
+        let user = User {
+            password,
+            address,
+            sessions: sessions.map(|s| aaa::sessions(check, s)).transpose()?,
+            pool: self.pool.map(Spanned::into_inner),
+            session_timeout: aaa::seconds(self.session_timeout_seconds),
+            idle_timeout: aaa::seconds(self.idle_timeout_seconds),
+        };
+        users.insert(self.name.into_inner(), user);
         Ok(())
     }
 }

@@ -47,6 +47,14 @@ impl Config {
                     .into(),
             );
         }
+        for server in self.radius.iter().flat_map(|r| &r.servers) {
+            if !server.require_message_authenticator && server.auth_port.is_some() {
+                warnings.push(format!(
+                    "RADIUS server {} may leave the Message-Authenticator out: who is on the way to it can let anybody in (CVE-2024-3596)",
+                    server.address
+                ));
+            }
+        }
         warnings
     }
 }

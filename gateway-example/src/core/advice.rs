@@ -179,6 +179,21 @@ fn authentication(reason: &str) -> Advice {
             "Make pool.range larger, or end connections that are no longer used with `gateway kick`",
             691,
         ),
+        "radius_reject" => new(
+            "The RADIUS server refuses the user",
+            "Look into its log: name, password, or what the user may do",
+            691,
+        ),
+        "radius_no_reply" => new(
+            "No RADIUS server has replied",
+            "See that a server of [radius] runs, knows this gateway's address and has the same secret",
+            691,
+        ),
+        "already_connected" | "too_many_sessions" => new(
+            "The user has as many connections as it may have",
+            "End one with `gateway kick`, or change `sessions` in [aaa] or in the user's table",
+            649,
+        ),
         "authentication_timeout" => new(
             "The client did not say who it is",
             "Try again; if it comes again, see that a name and a password are set on the client",

@@ -48,7 +48,7 @@ impl Gateway {
         let firewall = self.firewall.drops();
         let firewall = firewall.iter().map(|(d, n)| (d.reason(), *n));
         let mut drops = BTreeMap::new();
-        for (reason, n) in stack.chain(firewall) {
+        for (reason, n) in stack.chain(firewall).chain(self.aaa.drops()) {
             *drops.entry(reason.to_owned()).or_default() += n;
         }
         Status {
@@ -59,7 +59,7 @@ impl Gateway {
             l2tp_sessions: self.stack.l2tp_sessions(),
             peers: self.stack.peers(),
             flows: self.firewall.flow_count(),
-            addresses_in_use: self.pool.in_use(),
+            addresses_in_use: self.aaa.addresses_in_use(),
             sessions: self.session_lines(now),
             drops,
             ..Status::default()

@@ -146,6 +146,24 @@ impl Client {
         Ok(())
     }
 
+    /// Renews the keys of both phases, before it is their time.
+    pub fn rekey(&mut self, now: Instant) {
+        if let Some(peer) = self.peer {
+            self.stack.rekey(now, peer);
+            self.drain(now);
+        }
+    }
+
+    /// Ends the ESP SAs and makes others, as Windows does after a silence; the call stays.
+    pub fn renew_esp(&mut self, now: Instant) {
+        if let (Some(peer), Ok(of)) = (self.peer, convert::isakmp_peer(&self.config))
+            && let Some(request) = of.children.first()
+        {
+            self.stack.renew_esp(now, peer, request);
+            self.drain(now);
+        }
+    }
+
     /// What happened next.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ClientEvent> {

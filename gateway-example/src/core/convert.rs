@@ -162,15 +162,6 @@ pub(super) fn ppp_client(config: &ClientConfig) -> ppp::Config {
     ppp
 }
 
-/// What an accepted user gets.
-pub(super) fn accepted(config: &Config, proof: ppp::Proof, address: Ipv4Addr) -> ppp::Verdict {
-    let mut assignment = ppp::Assignment::new(config.ppp.local, address);
-    let two = |list: &[Ipv4Addr]| [list.first().copied(), list.get(1).copied()];
-    assignment.dns = two(&config.ppp.dns);
-    assignment.wins = two(&config.ppp.wins);
-    ppp::Verdict::Accept { proof, assignment }
-}
-
 /// A user name as a key and for people: without a `DOMAIN\`, and whatever bytes it came as.
 pub(super) fn user_name(name: &[u8]) -> String {
     String::from_utf8_lossy(ppp::mschapv2::without_domain(name)).into_owned()

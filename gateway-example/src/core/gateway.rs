@@ -11,29 +11,31 @@ use super::stack::StackError;
 use super::{
     Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
 };
+use crate::aaa::{self, Aaa, CallId, Caller, Traffic};
 use crate::config::Config;
-use crate::pool::Pool;
+use crate::radius;
 use firewall::{Firewall, Ingress, InterfaceId, Verdict};
 use l2tp::SessionId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// The office's side: users, addresses, and a firewall between the calls and the LAN.
+/// The office's side: users and a firewall between the calls and the LAN.
 #[derive(Debug)]
 pub struct Gateway {
     pub(super) config: Arc<Config>,
     pub(super) stack: Stack,
     pub(super) firewall: Firewall,
     sides: Sides,
-    pub(super) pool: Pool,
+    pub(super) aaa: Aaa,
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) by_address: HashMap<Ipv4Addr, SessionId>,
     pub(super) book: Book,
     limiter: Limiter,
     by_interface: HashMap<InterfaceId, SessionId>,
+    by_call: HashMap<CallId, SessionId>,
     events: VecDeque<GatewayEvent>,
 }
 
@@ -66,11 +68,25 @@ enum Way {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) peer: PeerId,
+    call: CallId,
     pub(super) user: String,
     pub(super) leased: Option<Ipv4Addr>,
     interface: Option<InterfaceId>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    packets_in: u64,
+    packets_out: u64,
+}
+
+impl Session {
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            packets_in: self.packets_in,
+            packets_out: self.packets_out,
+        }
+    }
 }
 
 /// A part's configuration was refused.
@@ -108,14 +124,14 @@ impl Gateway {
         mut entropy: Entropy,
         deferred_jobs: bool,
     ) -> Result<Self, GatewayError> {
-        let firewall_rng = entropy();
+        let (firewall_rng, aaa_rng) = (entropy(), entropy());
         let mut stack = convert::stack_server(&config);
         stack.isakmp.deferred_jobs = deferred_jobs;
         let stack = Stack::new(stack, entropy)?;
         let mut firewall = Firewall::new(Arc::new(sides::firewall_config(&config)), firewall_rng)?;
         let sides = Sides::new(&mut firewall, &config);
         Ok(Self {
-            pool: config.pool.clone(),
+            aaa: Aaa::new(Arc::clone(&config), aaa_rng),
             config,
             stack,
             firewall,
@@ -125,6 +141,7 @@ impl Gateway {
             book: Book::default(),
             limiter: Limiter::default(),
             by_interface: HashMap::new(),
+            by_call: HashMap::new(),
             events: VecDeque::new(),
         })
     }
@@ -150,6 +167,7 @@ impl Gateway {
             return Way::Nowhere;
         };
         entry.bytes_in += u64::try_from(range.len()).unwrap_or(0);
+        entry.packets_in += 1;
         let Some(interface) = entry.interface else {
             return Way::Nowhere;
         };
@@ -186,6 +204,7 @@ impl Gateway {
                 Some(&session) => {
                     if let Some(entry) = self.sessions.get_mut(&session) {
                         entry.bytes_out += u64::try_from(packet.len()).unwrap_or(0);
+                        entry.packets_out += 1;
                     }
                     Way::Call(session, packet)
                 }
@@ -259,31 +278,24 @@ impl Gateway {
                 });
                 self.stack.hang_up(now, session, "not from your address");
             }
-            Event::SessionUp { peer, session } => {
-                self.sessions.insert(
-                    session,
-                    Session {
-                        peer,
-                        user: String::new(),
-                        leased: None,
-                        interface: None,
-                        bytes_in: 0,
-                        bytes_out: 0,
-                    },
-                );
-            }
+            Event::SessionUp { peer, session } => self.begin(peer, session),
             Event::Authenticate {
                 peer,
                 session,
                 request,
             } => {
                 self.book.note_method(peer, request.method().name());
-                self.authenticate(now, session, &request);
+                if let Some(call) = self.sessions.get(&session).map(|s| s.call) {
+                    self.aaa.authenticate(now, call, &request);
+                    self.drain_aaa(now);
+                }
             }
             Event::Ipv4Up {
                 session, remote, ..
             } => self.open(now, session, remote),
-            Event::SessionDown { session, .. } => self.close(now, session),
+            Event::SessionDown {
+                session, reason, ..
+            } => self.close(now, session, reason),
             Event::Key(key) => self.step(GatewayEvent::Key(key)),
             _ => {}
         }
@@ -295,63 +307,106 @@ impl Gateway {
         remote.is_some_and(|remote| self.config.l2tp.takes(remote.ip()))
     }
 
-    fn authenticate(&mut self, now: Instant, session: SessionId, request: &ppp::AuthRequest) {
-        let name = convert::user_name(request.user());
-        let peer = self.sessions.get(&session).map(|s| s.peer);
-        let user = self.config.users.get(&name);
-        // An unknown user takes the same path as a wrong password: the answer tells nothing.
-        let password = user.map_or("", |u| u.password.expose());
-        let proof = request.verify(password).filter(|_| user.is_some());
-        let refuse = |gateway: &mut Self, reason: &'static str| {
-            let from = peer.and_then(|peer| gateway.book.address(peer));
-            if let Some(peer) = peer {
-                gateway.book.note_denial(now, peer, &name, reason);
+    fn begin(&mut self, peer: PeerId, session: SessionId) {
+        let Some((_, path, _)) = self.stack.peer_of(session) else {
+            return;
+        };
+        let call = self.aaa.begin(Caller {
+            peer: path.remote,
+            local: path.local,
+        });
+        self.by_call.insert(call, session);
+        let entry = Session {
+            peer,
+            call,
+            user: String::new(),
+            leased: None,
+            interface: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            packets_in: 0,
+            packets_out: 0,
+        };
+        self.sessions.insert(session, entry);
+    }
+
+    /// Does what has been decided about logins and calls.
+    fn drain_aaa(&mut self, now: Instant) {
+        while let Some(event) = self.aaa.poll_event() {
+            match event {
+                aaa::Event::Verdict { call, verdict } => {
+                    let Some(&session) = self.by_call.get(&call) else {
+                        continue;
+                    };
+                    if let Some((user, address)) = self.aaa.user(call)
+                        && let Some(entry) = self.sessions.get_mut(&session)
+                    {
+                        user.clone_into(&mut entry.user);
+                        entry.leased = Some(address);
+                    }
+                    self.stack.authenticate(now, session, verdict);
+                }
+                aaa::Event::Denied { call, user, reason } => {
+                    if let Some(peer) = self.peer_of(call) {
+                        self.book.note_denial(now, peer, &user, reason);
+                    }
+                }
+                aaa::Event::HangUp { call, reason } => {
+                    if let Some(&session) = self.by_call.get(&call) {
+                        self.close(now, session, reason);
+                        self.stack.hang_up(now, session, reason);
+                    }
+                }
+                aaa::Event::Note { call, good, text } => {
+                    let peer = call.and_then(|call| self.peer_of(call));
+                    let from = peer.and_then(|peer| self.book.address(peer));
+                    let step = GatewayEvent::Step {
+                        layer: "aaa",
+                        peer,
+                        good,
+                        text,
+                    };
+                    self.say(now, from, step);
+                }
             }
-            let method = request.method().name();
-            let text = auth_failed(&name, from, method, reason);
-            let step = GatewayEvent::Step {
-                layer: "ppp",
-                peer,
-                good: false,
-                text,
-            };
-            gateway.say(now, from, step);
-            gateway
-                .stack
-                .authenticate(now, session, ppp::Verdict::refuse());
-        };
-        let Some(proof) = proof else {
-            let reason = if user.is_some() {
-                "bad_password"
-            } else {
-                "unknown_user"
-            };
-            return refuse(self, reason);
-        };
-        let own = user.and_then(|u| u.address);
-        if let Some(address) = own
-            && let Some(&old) = self.by_address.get(&address)
-        {
-            // The user is back from elsewhere: the new session replaces the old one, at once.
-            self.close(now, old);
-            self.stack.hang_up(now, old, "replaced by a new connection");
         }
-        let address = match own {
-            Some(address) if self.pool.reserve(address) => Some(address),
-            Some(_) => None,
-            None => self.pool.lease(&name),
-        };
-        let Some(address) = address else {
-            return refuse(self, "no_address_free");
-        };
-        if let Some(entry) = self.sessions.get_mut(&session) {
-            if let Some(before) = entry.leased.replace(address) {
-                self.pool.release(before);
-            }
-            entry.user = name;
-        }
-        let verdict = convert::accepted(&self.config, proof, address);
-        self.stack.authenticate(now, session, verdict);
+    }
+
+    fn peer_of(&self, call: CallId) -> Option<PeerId> {
+        let session = self.by_call.get(&call)?;
+        Some(self.sessions.get(session)?.peer)
+    }
+
+    /// Tells the time since 1970, which RADIUS needs.
+    pub fn set_clock(&mut self, now: Instant, wall: Duration) {
+        self.aaa.set_clock(now, wall);
+        self.drain_aaa(now);
+    }
+
+    /// A datagram came to one of the RADIUS sockets.
+    pub fn handle_radius(
+        &mut self,
+        now: Instant,
+        port: radius::Port,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) {
+        // Why it was dropped is counted.
+        let _ = self.aaa.handle_radius(now, port, from, datagram);
+        self.drain_aaa(now);
+        self.drain(now);
+    }
+
+    /// The next datagram for a RADIUS server.
+    #[must_use]
+    pub fn poll_radius(&mut self) -> Option<radius::Transmit> {
+        self.aaa.poll_radius()
+    }
+
+    /// Whether every accounting record has arrived at a RADIUS server.
+    #[must_use]
+    pub fn is_accounted(&self) -> bool {
+        self.aaa.is_idle()
     }
 
     /// Traffic may flow: the call becomes an interface of the firewall.
@@ -367,31 +422,35 @@ impl Gateway {
             .firewall
             .add_interface(convert::client_interface(address, self.config.tun.mtu));
         entry.interface = Some(interface);
+        let call = entry.call;
         self.by_address.insert(address, session);
         self.by_interface.insert(interface, session);
+        self.aaa.opened(now, call);
+        self.drain_aaa(now);
     }
 
-    fn close(&mut self, now: Instant, session: SessionId) {
+    fn close(&mut self, now: Instant, session: SessionId, reason: &str) {
+        let Some(entry) = self.sessions.get(&session) else {
+            return;
+        };
+        let (call, traffic) = (entry.call, entry.traffic());
+        self.aaa.end(now, call, reason, traffic);
+        // While its peer is known: what accounting says belongs to it.
+        self.drain_aaa(now);
+        self.by_call.remove(&call);
         let Some(entry) = self.sessions.remove(&session) else {
             return;
         };
-        if let Some(address) = entry.leased {
-            self.pool.release(address);
-            if self.by_address.get(&address) == Some(&session) {
-                self.by_address.remove(&address);
-            }
+        if let Some(address) = entry.leased
+            && self.by_address.get(&address) == Some(&session)
+        {
+            self.by_address.remove(&address);
         }
         if let Some(interface) = entry.interface {
             self.firewall.remove_interface(now, interface);
             self.by_interface.remove(&interface);
         }
     }
-}
-
-/// In the words that log watchers such as fail2ban look for: they stay as they are.
-fn auth_failed(user: &str, peer: Option<IpAddr>, method: &str, reason: &str) -> String {
-    let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-    format!("auth failed user={user:?} peer={peer} method={method} reason={reason}")
 }
 
 impl Core for Gateway {
@@ -497,6 +556,14 @@ impl Core for Gateway {
         if self.firewall.poll_timeout().is_some_and(|at| at <= now) {
             self.firewall.handle_timeout(now);
         }
+        if self.aaa.poll_timeout().is_some_and(|at| at <= now) {
+            let (by_call, sessions) = (&self.by_call, &self.sessions);
+            self.aaa.handle_timeout(now, &|call| {
+                let session = by_call.get(&call).and_then(|s| sessions.get(s));
+                session.map_or_else(Traffic::default, Session::traffic)
+            });
+        }
+        self.drain_aaa(now);
         self.drain(now);
     }
 
@@ -505,15 +572,21 @@ impl Core for Gateway {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.stack.poll_timeout(), self.firewall.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.stack.poll_timeout(),
+            self.firewall.poll_timeout(),
+            self.aaa.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn shutdown(&mut self, now: Instant) {
+        self.aaa.closing();
         self.stack.shutdown(now);
         self.drain(now);
+        self.aaa.close(now);
     }
 
     fn is_idle(&self) -> bool {

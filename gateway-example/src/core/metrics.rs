@@ -24,7 +24,7 @@ impl Gateway {
             .sample([], count);
         self.expose_ppp(to);
         let mut pool = to.family("pool_addresses", Gauge, "Addresses in use");
-        pool.sample([("state", "used")], self.pool.in_use());
+        pool.sample([("state", "used")], self.aaa.addresses_in_use());
         to.family("nat_flows", Gauge, "Flows that the firewall follows")
             .sample([], self.firewall.flow_count());
         let mut dropped = to.family(

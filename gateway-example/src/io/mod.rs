@@ -7,6 +7,7 @@ mod internet;
 mod metrics;
 mod native_esp;
 mod netlink;
+mod radius;
 mod udp;
 mod workers;
 
@@ -16,6 +17,7 @@ pub use inner::{Inner, TunSetup};
 pub use internet::{InternetRoutes, resolve_internet};
 pub use metrics::MetricsServer;
 pub use native_esp::{EspPacket, NativeEsp};
+pub use radius::{RadiusPorts, RadiusReceived};
 pub use udp::UdpPort;
 
 use std::time::Instant;

@@ -116,7 +116,9 @@ impl fmt::Debug for Claim {
 }
 
 impl AuthRequest {
-    pub(crate) fn new(user: &[u8], claim: Claim) -> Self {
+    /// The claim of `user`.
+    #[must_use]
+    pub fn new(user: &[u8], claim: Claim) -> Self {
         Self {
             user: user.to_vec(),
             claim,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 13] = [
     "gateway.listen",
     "gateway.ike_port",
     "gateway.natt_port",
@@ -21,6 +21,7 @@ const FIXED: [&str; 12] = [
     "l2tp.tunnel_secret",
     "lan.interface",
     "ppp.local",
+    "radius",
     "tun",
 ];
 
@@ -84,7 +85,7 @@ impl Gateway {
             return Err(e.into());
         }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
-        self.pool.set_range(&config.pool);
+        self.aaa.reconfigure(Arc::clone(&config));
         let lost = self.sessions.iter().filter(|(_, session)| {
             let user = &session.user;
             !user.is_empty() && old.users.get(user) != config.users.get(user)
@@ -98,7 +99,7 @@ impl Gateway {
                 good: true,
                 text: "user changed in the configuration: session ends".into(),
             });
-            self.close(now, session);
+            self.close(now, session, "administrative");
             self.stack.hang_up(now, session, "your account has changed");
         }
         self.drain(now);

@@ -213,18 +213,46 @@ impl Stack {
         }
     }
 
+    /// Renews the keys of both phases.
+    pub fn rekey(&mut self, now: Instant, peer: PeerId) {
+        let (sas, children) = self.sas_of(peer);
+        for child in children {
+            self.isakmp.rekey_child(now, child);
+        }
+        for sa in sas {
+            self.isakmp.rekey(now, sa);
+        }
+        self.drain(now);
+    }
+
+    /// Ends a peer's ESP SAs and asks for others, as Windows does after a silence.
+    pub fn renew_esp(&mut self, now: Instant, peer: PeerId, request: &isakmp::ChildRequest) {
+        let (sas, children) = self.sas_of(peer);
+        for child in children {
+            self.isakmp.close_child(now, child);
+        }
+        if let Some(sa) = sas.last() {
+            // Without an ISAKMP SA there is none to ask over; the peer's grace will end.
+            let _ = self.isakmp.open_child(now, *sa, request.clone());
+        }
+        self.drain(now);
+    }
+
+    fn sas_of(&self, peer: PeerId) -> (Vec<isakmp::SaId>, Vec<isakmp::ChildId>) {
+        let Some(entry) = self.peers.get(&peer) else {
+            return (Vec::new(), Vec::new());
+        };
+        let children = entry.children.iter();
+        let children = children.filter_map(|c| self.children.get(c)).map(|c| c.id);
+        (entry.isakmp.clone(), children.collect())
+    }
+
     /// Ends all there is of a peer, from the top down.
     pub fn disconnect(&mut self, now: Instant, peer: PeerId) {
         let Some(entry) = self.peers.get(&peer) else {
             return;
         };
-        let sas = entry.isakmp.clone();
-        let children: Vec<_> = entry
-            .children
-            .iter()
-            .filter_map(|c| self.children.get(c))
-            .map(|c| c.id)
-            .collect();
+        let (sas, children) = self.sas_of(peer);
         let paths: Vec<_> = entry.l2tp.iter().map(|p| p.id).collect();
         let tunnels = paths.iter().flat_map(|path| self.l2tp.tunnels_of(*path));
         for tunnel in tunnels.collect::<Vec<_>>() {
@@ -282,7 +310,7 @@ impl Stack {
                     }
                     self.drain_link(now, session);
                 }
-                Deadline::Grace(peer) => self.remove_peer(now, peer),
+                Deadline::Grace(peer) => self.grace_over(now, peer),
             }
         }
         self.drain(now);

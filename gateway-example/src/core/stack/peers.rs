@@ -190,20 +190,46 @@ impl Stack {
 
     /// After something of a peer has ended: removes it, or gives it time to come back.
     pub(super) fn settle(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let (isakmp, esp) = (!peer.isakmp.is_empty(), !peer.children.is_empty());
+        match (isakmp, esp, self.has_tunnel(peer)) {
+            (false, false, false) => self.remove_peer(now, id),
+            // ESP for which nobody can send a delete any more, or L2TP without ESP.
+            (false, true, false) | (_, false, true) => {
+                if let Some(peer) = self.peers.get_mut(&id)
+                    && peer.grace.is_none()
+                {
+                    peer.grace = Some(now + GRACE);
+                    self.deadlines.insert((now + GRACE, Deadline::Grace(id)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn has_tunnel(&self, peer: &Peer) -> bool {
+        let mut paths = peer.l2tp.iter();
+        paths.any(|p| self.l2tp.tunnels_of(p.id).next().is_some())
+    }
+
+    /// A peer's time to come back is over.
+    pub(super) fn grace_over(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        if !peer.children.is_empty() {
+        peer.grace = None;
+        let Some(peer) = self.peers.get(&id) else {
             return;
-        }
-        let has_tunnel = |p: &L2tpPath| self.l2tp.tunnels_of(p.id).next().is_some();
-        if peer.l2tp.iter().any(has_tunnel) {
-            if peer.grace.is_none() {
-                peer.grace = Some(now + GRACE);
-                self.deadlines.insert((now + GRACE, Deadline::Grace(id)));
-            }
-        } else if peer.isakmp.is_empty() {
+        };
+        if peer.children.is_empty() {
             self.remove_peer(now, id);
+        } else if peer.isakmp.is_empty() && !self.has_tunnel(peer) {
+            // The deletes of these SAs were lost, as nobody acknowledges a delete.
+            for child in self.sas_of(id).1 {
+                self.isakmp.close_child(now, child);
+            }
         }
     }
 

@@ -1,0 +1,221 @@
+//! What happens to road warriors on their way: they roam, sleep, and come back; gateways too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod common;
+mod office;
+
+use common::{SERVER, entropy};
+use gateway_example::core::{Core as _, Gateway};
+use office::{Node, OFFICE, Office, Peer, udp};
+use simnet::{HostId, Link, Nat};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Office {
+    /// Says goodbye and leaves nothing, which must work whatever has happened before.
+    fn leave(&mut self, warrior: HostId) {
+        let now = self.world.now;
+        self.world.host(warrior).client().shutdown(now);
+        self.world.run_for(Duration::from_secs(60));
+        self.assert_empty();
+    }
+
+    /// Packets each way every 50 ms; how many arrived at the office and at the warrior.
+    fn transfer(&mut self, warrior: HostId, packets: u8) -> (usize, usize) {
+        let address = self.world.host(warrior).address.unwrap();
+        for n in 0..packets {
+            let now = self.world.now;
+            let up = udp(address, OFFICE, &[n; 100]);
+            self.world.host(warrior).send(now, &up);
+            let down = udp(OFFICE, address, &[n; 100]);
+            let gateway = self.gateway;
+            self.world.host(gateway).send(now, &down);
+            self.world.run_for(Duration::from_millis(50));
+        }
+        self.world.run_for(Duration::from_secs(1));
+        let gateway = self.gateway;
+        let up = std::mem::take(&mut self.world.host(gateway).inner).len();
+        let down = std::mem::take(&mut self.world.host(warrior).inner).len();
+        (up, down)
+    }
+}
+
+#[test]
+fn a_warrior_roams_to_a_new_port_and_a_new_address_in_mid_transfer() {
+    let mut office = Office::new(Link::PERFECT, 20);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    office.connected(ann);
+    assert_eq!(office.transfer(ann, 20), (20, 20));
+    office.world.nat(nat).rebind();
+    let (up, down) = office.transfer(ann, 20);
+    // What was on its way to the old port is lost, and no more.
+    assert_eq!(up, 20);
+    assert!(down >= 18, "{down}");
+    // From the hotel's network to the telephone's.
+    office.world.nat(nat).rebind();
+    office.world.nat(nat).public = Ipv4Addr::new(203, 0, 113, 77).into();
+    let (up, down) = office.transfer(ann, 20);
+    assert_eq!(up, 20);
+    assert!(down >= 18, "{down}");
+    office.ping(ann);
+    office.leave(ann);
+}
+
+#[test]
+fn a_warrior_wakes_up_and_calls_again_while_the_old_call_stands() {
+    for (user, more) in [
+        // With an address of its own, and with one of the pool.
+        (("ann", "secret"), ""),
+        (("bob", "builder"), "[aaa]\nsessions = \"replace\""),
+    ] {
+        let mut office = Office::with(common::office(more), Link::PERFECT, 21);
+        let nat = office.nat();
+        let old = office.warrior([192, 168, 77, 2], Some(nat), user, |_| {});
+        let address = office.connected(old);
+        office.world.host(old).asleep = true;
+        office.world.run_for(Duration::from_secs(20));
+        let new = office.warrior([192, 168, 77, 2], Some(nat), user, |_| {});
+        assert_eq!(office.connected(new), address);
+        office.ping(new);
+        let now = office.world.now;
+        let gateway = office.gateway;
+        let status = office.world.host(gateway).gateway().status(now);
+        assert_eq!(status.l2tp_sessions, 1);
+        assert_eq!(status.addresses_in_use, 1);
+        // The old one wakes as well, and finds out.
+        office.world.host(old).asleep = false;
+        office.world.run_for(Duration::from_secs(600));
+        assert!(office.world.host(old).gone.is_some());
+        office.ping(new);
+        office.leave(new);
+    }
+}
+
+#[test]
+fn a_warrior_sleeps_for_a_day_and_its_address_is_the_same_again() {
+    let mut office = Office::new(Link::PERFECT, 22);
+    let nat = office.nat();
+    let bob = office.warrior([192, 168, 77, 2], Some(nat), ("bob", "builder"), |_| {});
+    let address = office.connected(bob);
+    office.world.host(bob).asleep = true;
+    office.world.run_for(Duration::from_secs(24 * 3600));
+    office.assert_empty();
+    // Somebody else was here meanwhile, and did not take it.
+    let other = office.warrior([192, 168, 77, 9], Some(nat), ("carol", "carol"), |_| {});
+    office.world.run_for(Duration::from_secs(30));
+    assert!(office.world.host(other).address.is_none());
+    let bob = office.warrior([192, 168, 77, 2], Some(nat), ("bob", "builder"), |_| {});
+    assert_eq!(office.connected(bob), address);
+    office.leave(bob);
+}
+
+#[test]
+fn rekeys_and_deletes_at_any_moment_lose_no_call() {
+    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(6, |s| s.parse().unwrap());
+    for seed in 0..seeds {
+        let mut link = Link::TERRIBLE;
+        // What is lost here is the business of `isakmp`'s own tests.
+        link.loss = 0.0;
+        let mut office = Office::new(link, 2000 + seed);
+        let nat = office.nat();
+        let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+        let address = office.connected(ann);
+        for turn in 0..12 {
+            let now = office.world.now;
+            let client = office.world.host(ann).client();
+            match (turn + seed) % 3 {
+                0 => client.rekey(now),
+                1 => client.renew_esp(now),
+                _ => {
+                    // Both at once.
+                    client.rekey(now);
+                    client.renew_esp(now);
+                }
+            }
+            // Into the middle of the exchange, or well after.
+            let pause = [37, 181, 950, 4000, 15_000][usize::try_from(turn * 7 + seed).unwrap() % 5];
+            office.world.run_for(Duration::from_millis(pause));
+            office.transfer(ann, 2);
+        }
+        office.world.run_for(Duration::from_secs(30));
+        let ann_now = office.world.host(ann);
+        assert_eq!(ann_now.gone, None, "seed {seed}: {:#?}", ann_now.log);
+        office.world.link = Link::PERFECT;
+        office.transfer(ann, 1);
+        assert_eq!(office.world.host(ann).address, Some(address));
+        office.ping(ann);
+        office.leave(ann);
+    }
+}
+
+#[test]
+fn a_gateway_is_killed_and_its_warriors_come_back() {
+    let mut office = Office::new(Link::PERFECT, 23);
+    let nat = office.nat();
+    let users = [("ann", "secret"), ("bob", "builder"), ("bob", "builder")];
+    let old: Vec<_> = users
+        .iter()
+        .map(|user| office.warrior([192, 168, 77, 2], Some(nat), *user, |_| {}))
+        .collect();
+    for warrior in &old {
+        office.connected(*warrior);
+        office.ping(*warrior);
+    }
+    let killed = Gateway::new(Arc::new(common::office("")), entropy(777)).unwrap();
+    let gateway = office.gateway;
+    *office.world.host(gateway) = Peer::new(Node::Gateway(killed));
+    // Each finds out by itself, in minutes, and its system calls again.
+    let mut new = Vec::new();
+    for (warrior, user) in old.iter().zip(users) {
+        let gone = |world: &mut simnet::World<Peer>| world.host(*warrior).gone.is_some();
+        assert!(office.world.run_until(Duration::from_secs(300), gone));
+        new.push(office.warrior([192, 168, 77, 2], Some(nat), user, |_| {}));
+    }
+    for warrior in &new {
+        office.connected(*warrior);
+        office.ping(*warrior);
+    }
+    for warrior in &new {
+        let now = office.world.now;
+        office.world.host(*warrior).client().shutdown(now);
+    }
+    office.world.run_for(Duration::from_secs(60));
+    office.assert_empty();
+}
+
+#[test]
+fn a_gateway_behind_a_nat_is_reached_through_two_pinholes() {
+    let mut office = Office::new(Link::PERFECT, 24);
+    let outside = Ipv4Addr::new(198, 51, 100, 200);
+    let adsl = office.world.add_nat(Nat::new(outside.into()));
+    let gateway = Gateway::new(Arc::new(common::office("")), entropy(778)).unwrap();
+    let inside = Ipv4Addr::new(10, 0, 0, 1);
+    let peer = Peer::new(Node::Gateway(gateway));
+    office.gateway = office.world.add_host(peer, inside.into(), Some(adsl));
+    for port in [500, 4500] {
+        let gateway = office.gateway;
+        office.world.forward(adsl, port, gateway, port);
+    }
+    office.reached_at = outside;
+    assert_ne!(office.reached_at, SERVER);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    let bob = office.warrior([203, 0, 113, 9], None, ("bob", "builder"), |_| {});
+    for warrior in [ann, bob] {
+        office.connected(warrior);
+        office.ping(warrior);
+        assert_eq!(office.world.host(warrior).native, 0);
+    }
+    let now = office.world.now;
+    office.world.host(bob).client().shutdown(now);
+    office.world.run_for(Duration::from_secs(10));
+    office.world.nat(nat).rebind();
+    office.ping(ann);
+    office.leave(ann);
+}
