@@ -94,10 +94,9 @@ fuzz_target!(|input: (Vec<u8>, Vec<Step>)| {
             }
             Step::Forge(which, port, payload) => {
                 let port = [Port::Access, Port::Accounting, Port::Dynamic][usize::from(port % 3)];
-                let from = sent.get(usize::from(which)).map_or_else(
-                    || SocketAddr::from(([10, 0, 0, 1], 1812)),
-                    |t| t.to,
-                );
+                let from = sent
+                    .get(usize::from(which))
+                    .map_or_else(|| SocketAddr::from(([10, 0, 0, 1], 1812)), |t| t.to);
                 let _ = client.handle_datagram(now, Some(WALL), port, from, &payload);
             }
             Step::Dynamic(id, coa, attributes) => {
@@ -130,7 +129,10 @@ fuzz_target!(|input: (Vec<u8>, Vec<Step>)| {
     }
     // Every login is answered, at the latest when its time is up.
     for _ in 0..100_000 {
-        let Some(at) = client.poll_timeout().filter(|at| *at <= now + Duration::from_secs(60)) else {
+        let Some(at) = client
+            .poll_timeout()
+            .filter(|at| *at <= now + Duration::from_secs(60))
+        else {
             break;
         };
         client.handle_timeout(at);
