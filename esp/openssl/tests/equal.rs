@@ -41,7 +41,11 @@ struct Peer {
 
 impl Peer {
     fn new(suite: Suite, esn: bool) -> Self {
-        let bytes = |length: usize, salt: u8| (0..length).map(|i| i as u8 * 37 ^ salt).collect();
+        let bytes = |length: usize, salt: u8| {
+            (0..length)
+                .map(|i| (i as u8).wrapping_mul(37) ^ salt)
+                .collect()
+        };
         Self {
             suite,
             key: bytes(suite.cipher().key_length(), 0x5a),
@@ -200,7 +204,7 @@ fn what_is_sealed_opens_in_openssl() {
             }
         }
     }
-    assert_eq!(count, 45 * 2 * BATCHES.iter().sum::<usize>());
+    assert_eq!(count, 39 * 2 * BATCHES.iter().sum::<usize>());
 }
 
 #[test]
@@ -234,7 +238,11 @@ fn what_openssl_seals_opens() {
                 }
                 for (job, payload) in jobs.iter().zip(&payloads) {
                     let opened = job.result.as_ref().unwrap();
-                    assert_eq!(job.buf[opened.payload.clone()], payload[..], "{suite} {batch}");
+                    assert_eq!(
+                        job.buf[opened.payload.clone()],
+                        payload[..],
+                        "{suite} {batch}"
+                    );
                     assert_eq!(opened.next_header, 6);
                 }
             }
