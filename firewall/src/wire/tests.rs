@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
+
 use super::{Body, Extent, Packet};
 use etherparse::{
     Icmpv4Slice, Icmpv6Slice, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSlice,

@@ -146,10 +146,9 @@ fn line(answer: &Answer) -> String {
 }
 
 async fn serve(mut stream: UnixStream, sender: &mpsc::Sender<Asked>) {
-    let request = match timeout(PATIENCE, read_request(&mut stream)).await {
-        Ok(Ok(request)) => request,
-        // Silent, or gone.
-        Ok(Err(_)) | Err(_) => return,
+    // Who is silent, or gone, gets no answer.
+    let Ok(Ok(request)) = timeout(PATIENCE, read_request(&mut stream)).await else {
+        return;
     };
     let answer = match request {
         Ok(request) => match Asked::ask(sender, request).await {

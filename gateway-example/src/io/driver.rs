@@ -80,7 +80,9 @@ pub struct Devices {
 pub struct Tap(pub Box<Observer>);
 
 /// Sees every packet on the unencrypted side.
-pub struct InnerTap(pub Box<dyn FnMut(&[u8]) + Send>);
+pub struct InnerTap(pub Box<InnerObserver>);
+
+type InnerObserver = dyn FnMut(&[u8]) + Send;
 
 impl std::fmt::Debug for InnerTap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
