@@ -1,4 +1,7 @@
-#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows has failed")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows has failed"
+)]
 
 use super::{Body, Extent, Packet};
 use etherparse::{

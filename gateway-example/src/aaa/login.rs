@@ -149,7 +149,6 @@ impl Grant {
                 .map(|t| t.max(MIN_INTERIM))
                 .or(defaults.interim_interval),
             class: accept.class,
-            ..defaults
         }
     }
 

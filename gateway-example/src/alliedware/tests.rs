@@ -345,7 +345,7 @@ fn any_text_is_understood_or_refused() {
                         ['=', '"', ' '],
                         ["\"", "=", "<", "\\", "\u{201c}"][random(5)],
                         1,
-                    )
+                    );
                 }
                 2 => mutated[to] = mutated[from].clone(),
                 3 => mutated[to] = mutated[to].chars().rev().collect(),

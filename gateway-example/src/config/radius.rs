@@ -58,10 +58,12 @@ impl Radius {
     /// As the RADIUS client takes it.
     #[must_use]
     pub fn client(&self) -> radius::Config {
-        let mut client = radius::Config::default();
-        client.timeout = self.timeout;
-        client.tries = self.tries;
-        client.dead_time = self.dead_time;
+        let mut client = radius::Config {
+            timeout: self.timeout,
+            tries: self.tries,
+            dead_time: self.dead_time,
+            ..radius::Config::default()
+        };
         for server in &self.servers {
             let mut to = radius::ServerConfig::new(server.address, server.secret.clone());
             to.auth_port = server.auth_port;

@@ -41,7 +41,7 @@ pub enum Event {
         outcome: Outcome,
     },
     /// A server wants something changed: answer with [`Client::answer`].
-    Dynamic(DynamicRequest),
+    Dynamic(Box<DynamicRequest>),
     /// A server is silent and passed over for a while.
     ServerDown {
         /// Which.
@@ -167,7 +167,9 @@ impl Client {
             Port::Dynamic => {
                 let dynamic = &mut self.dynamic;
                 match dynamic.handle(now, wall, &self.config, from, &packet)? {
-                    Handled::Ask(request) => self.events.push_back(Event::Dynamic(request)),
+                    Handled::Ask(request) => {
+                        self.events.push_back(Event::Dynamic(Box::new(request)));
+                    }
                     Handled::Again(transmit) => self.transmits.push_back(transmit),
                     Handled::Waits => {}
                 }

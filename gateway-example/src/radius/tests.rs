@@ -402,7 +402,7 @@ impl Lab {
 
     fn asked(&mut self) -> DynamicRequest {
         match self.client.poll_event() {
-            Some(Event::Dynamic(request)) => request,
+            Some(Event::Dynamic(request)) => *request,
             other => panic!("{other:?}"),
         }
     }
