@@ -83,10 +83,12 @@ fn a_warrior_wakes_up_and_calls_again_while_the_old_call_stands() {
         let new = office.warrior([192, 168, 77, 2], Some(nat), user, |_| {});
         assert_eq!(office.connected(new), address);
         office.ping(new);
+        // The old call is asked to end, which a sleeper does not answer.
+        office.world.run_for(Duration::from_secs(15));
         let now = office.world.now;
         let gateway = office.gateway;
         let status = office.world.host(gateway).gateway().status(now);
-        assert_eq!(status.l2tp_sessions, 1);
+        assert_eq!(status.l2tp_sessions, 1, "{}: {status:?}", user.0);
         assert_eq!(status.addresses_in_use, 1);
         // The old one wakes as well, and finds out.
         office.world.host(old).asleep = false;
