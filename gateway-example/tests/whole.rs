@@ -404,7 +404,10 @@ fn a_new_configuration_comes_whole_or_not_at_all_and_connections_stay() {
         }),
     );
     let changes: Vec<_> = changes.unwrap().iter().map(|c| c.key.clone()).collect();
-    assert_eq!(changes, ["pool.range", "ppp.echo_seconds", "user.bob.password"]);
+    assert_eq!(
+        changes,
+        ["pool.range", "ppp.echo_seconds", "user.bob.password"]
+    );
     office.world.run_for(Duration::from_secs(5));
     assert!(office.world.host(bob).gone.is_some());
     office.ping(ann);
