@@ -1,7 +1,7 @@
 //! A network in virtual time, for tests: seeded lossy links between two ends ([`Pair`]) and
 //! UDP hosts behind NAT boxes ([`World`]). Development only, never published.
 //!
-//! Published vectors ([`corpus`]) and captures ([`frames`]) are read for tests that replay them.
+//! Published vectors ([`mod@corpus`]) and captures ([`frames`]) are read for tests that replay them.
 //!
 //! Nothing here reads a clock or a global random source: a seed replays a run exactly.
 

@@ -120,7 +120,7 @@ impl Inner {
         }
     }
 
-    /// Reads the next packet into `buffer`, which has room for [`READ`] bytes; gives where it lies, or
+    /// Reads the next packet into `buffer`, which has room for `READ` bytes; gives where it lies, or
     /// none when there was nothing.
     ///
     /// # Errors

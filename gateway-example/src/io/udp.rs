@@ -78,7 +78,7 @@ impl UdpPort {
         self.socket.readable().await
     }
 
-    /// Reads what is there into `buffer`, which has room for [`READ`] bytes; gives none when there was
+    /// Reads what is there into `buffer`, which has room for `READ` bytes; gives none when there was
     /// nothing.
     ///
     /// # Errors
