@@ -330,13 +330,13 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         for ((to, job), (_, rest)) in scratch.iter_mut().zip(jobs).zip(parts) {
             blocks = tail::<H>(to, rest, job.suffix, job.message.len());
         }
-        let data: Data<'_, N> = std::array::from_fn(|lane| scratch[lane].as_slice());
+        let data: Data<'_, N> = core::array::from_fn(|lane| scratch[lane].as_slice());
         H::compress(level, &mut states, &data, blocks);
         for ((to, job), state) in scratch.iter_mut().zip(jobs).zip(&mut states) {
             outer_tail::<H>(to, state);
             *state = job.key.outer;
         }
-        let data: Data<'_, N> = std::array::from_fn(|lane| scratch[lane].as_slice());
+        let data: Data<'_, N> = core::array::from_fn(|lane| scratch[lane].as_slice());
         H::compress(level, &mut states, &data, 1);
         for (job, state) in jobs.iter().zip(&states) {
             tags[job.place] = bytes::<H>(state);
