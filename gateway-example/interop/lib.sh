@@ -153,6 +153,8 @@ X
 # gateway_run FILE: the gateway with this configuration
 gateway_run() {
     if [ -z "${NO_CAPTURE:-}" ]; then
+        # Captured as it goes out on a wire: datagrams sent in one call are segmented before, not by the device.
+        in_ns gw ip link set eth0 gso_max_segs 1
         exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
         JOBS_PIDS+=($!)
     fi
