@@ -133,7 +133,6 @@ ${LAN_MORE:-}
 ${L2TP:-}
 
 ${GATEWAY_EXTRA:-}
-${MORE:-}
 
 [[user]]
 name = "dialin1"
