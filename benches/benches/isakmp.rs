@@ -151,13 +151,28 @@ fn first_messages(c: &mut Criterion) {
     let first = client.poll_transmit().unwrap().payload;
     let mut group = c.benchmark_group("isakmp/first message");
     group.throughput(Throughput::Elements(1));
-    let mut stateless = endpoint(3, |c| c.limits.stateless_from = 0);
+    let mut stateless = endpoint(3, |c| {
+        c.limits.stateless_from = 0;
+        c.limits.first_messages = u32::MAX;
+    });
     group.bench_function("answered without state", |b| {
         b.iter(|| {
             stateless
                 .handle_datagram(now, back(path(500)), black_box(&mut first.clone()))
                 .unwrap();
             stateless.poll_transmit()
+        });
+    });
+    // All at one instant, and each in another name.
+    let mut flooded = endpoint(6, |c| c.limits.first_messages = 1);
+    let mut message = first.clone();
+    let mut number = 0_u64;
+    group.bench_function("one of too many", |b| {
+        b.iter(|| {
+            number += 1;
+            message[..8].copy_from_slice(&number.to_be_bytes());
+            let refused = flooded.handle_datagram(now, back(path(500)), black_box(&mut message));
+            (refused.is_err(), flooded.poll_transmit())
         });
     });
     if let Some(windows) = windows() {
@@ -176,6 +191,7 @@ fn first_messages(c: &mut Criterion) {
         // Parsed and compared with all that the policy has, to no avail.
         let mut strict = endpoint(5, |c| {
             c.policy.phase1 = vec!["aes256-sha512-ecp521".parse().unwrap()];
+            c.limits.first_messages = u32::MAX;
         });
         group.bench_function("of Windows 10, captured, refused", |b| {
             b.iter(|| {
@@ -192,6 +208,7 @@ fn first_messages(c: &mut Criterion) {
             limits.half_open = usize::MAX;
             limits.half_open_per_source = usize::MAX;
             limits.stateless_from = usize::MAX;
+            limits.first_messages = u32::MAX;
             limits.sas = usize::MAX;
             let mut server = endpoint(4, |c| c.limits = limits);
             let mut message = first.clone();

@@ -17,6 +17,7 @@ fn config() -> Config {
     let mut limits = Limits::default();
     limits.half_open_per_source = usize::MAX;
     limits.stateless_from = usize::MAX;
+    limits.first_messages = u32::MAX;
     config.limits = limits;
     config
 }

@@ -112,6 +112,10 @@ pub struct Limits {
     pub half_open: usize,
     /// The same, from one address, or one /64 with IPv6: many clients may share a NAT.
     pub half_open_per_source: usize,
+    /// First messages that are looked at within a second. Of those beyond, only what comes again is,
+    /// as peers repeat themselves: as many a second at most. No network (/24, with IPv6 /48) gets
+    /// more than an eighth of either.
+    pub first_messages: u32,
     /// From this number of half-open SAs on, a first message creates no state.
     pub stateless_from: usize,
     /// How long a peer has for its second message, and then twice that for the rest of phase 1.
@@ -136,6 +140,7 @@ impl Default for Limits {
         Self {
             half_open: 4096,
             half_open_per_source: 256,
+            first_messages: 2000,
             stateless_from: 512,
             half_open_time: Duration::from_secs(30),
             sas: 65_536,

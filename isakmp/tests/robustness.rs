@@ -51,7 +51,10 @@ fn from(last: u8, port: u16) -> Path {
 
 #[test]
 fn under_load_first_messages_leave_no_state_and_peers_still_connect() {
-    let config = limits(|l| l.stateless_from = 4);
+    let config = limits(|l| {
+        l.stateless_from = 4;
+        l.first_messages = 8000;
+    });
     let mut net = pair(config, peer(), Net::ClientNat, Link::TERRIBLE, 20);
     let message = first_message(1);
     for port in 1000..2000 {
@@ -64,6 +67,62 @@ fn under_load_first_messages_leave_no_state_and_peers_still_connect() {
     }
     assert_eq!(net.b.endpoint.half_open_count(), 4);
     assert!(established(&mut net, 1), "a real peer comes through");
+}
+
+/// Fifty spoofed first messages a millisecond, each in another name: they are answered at a rate,
+/// and a peer that repeats its own comes through.
+#[test]
+fn a_peer_comes_through_a_flood_of_first_messages() {
+    for seed in 0..5 {
+        let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, seed);
+        let mut message = first_message(1);
+        let (mut sent, mut answered, mut limited) = (0_u64, 0, 0);
+        let start = net.now;
+        while net.a.endpoint.child_count() == 0 {
+            assert!(net.now - start < Duration::from_secs(10), "seed {seed}");
+            // It has begun before the peer does.
+            for _ in 0..if sent == 0 { 5000 } else { 50 } {
+                sent += 1;
+                message[..8].copy_from_slice(&sent.to_be_bytes());
+                let mut spoofed = from(0, 500);
+                let number = u32::try_from(sent).unwrap().wrapping_mul(0x9e37_79b1);
+                spoofed.remote.set_ip(number.to_be_bytes().into());
+                let server = &mut net.b.endpoint;
+                match server.handle_datagram(net.now, spoofed, &mut message.clone()) {
+                    Ok(()) => answered += u64::from(server.poll_transmit().is_some()),
+                    Err(e) => limited += u64::from(e.reason() == "isakmp_rate_limited"),
+                }
+            }
+            net.run_for(Duration::from_millis(1));
+        }
+        assert_eq!(answered + limited, sent);
+        let seconds = (net.now - start).as_secs() + 1;
+        // The second half is for what comes again, or looks like it.
+        assert!(answered <= 4000 * seconds, "{answered} in {seconds} s");
+        assert!(sent > 40_000, "the peer's first message was one of too many");
+    }
+}
+
+#[test]
+fn one_network_cannot_use_up_what_all_may_ask() {
+    let mut net = pair(server_config(), peer(), Net::Direct, Link::PERFECT, 6);
+    let mut message = first_message(1);
+    let server = &mut net.b.endpoint;
+    let mut answered = 0;
+    // Twice each, as one that knows of the rule would.
+    for number in 1..=5000_u64 {
+        message[..8].copy_from_slice(&number.to_be_bytes());
+        for _ in 0..2 {
+            let last = number.to_be_bytes()[7];
+            let _ = server.handle_datagram(net.now, from(last, 4000), &mut message.clone());
+            answered += usize::from(server.poll_transmit().is_some());
+        }
+    }
+    // Half-open SAs answer what comes again as well.
+    assert_eq!(answered, 3 * 2000 / 8);
+    let start = net.now;
+    assert!(established(&mut net, 1));
+    assert!(net.now - start < Duration::from_secs(1), "at once");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The state machine: ISAKMP SAs, their exchanges, and the children they have made.
 
+mod admission;
 mod children;
 mod crumbs;
 mod dispatch;
@@ -28,6 +29,7 @@ use crate::job::{Exchange, Job, JobResult, Purpose, Work};
 use crate::keylog::KeyLogLine;
 use crate::keys::Cookies;
 use crate::suite::{Group, Hash};
+use admission::Admission;
 use crumbs::Crumbs;
 use fragment::Fragments;
 use places::Places;
@@ -56,6 +58,7 @@ pub struct Endpoint {
     children: BTreeMap<ChildId, Box<Child>>,
     inbound_spis: BTreeSet<u32>,
     fragments: Fragments,
+    admission: Admission,
     crumbs: Crumbs,
     places: Places,
     deadlines: BTreeSet<(Instant, Owner)>,
@@ -115,6 +118,7 @@ impl Endpoint {
         config.check()?;
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
+        let admission = Admission::new(&mut *rng);
         Ok(Self {
             psks: Psks::new(&config.psks),
             key_log: config.key_log,
@@ -128,6 +132,7 @@ impl Endpoint {
             children: BTreeMap::new(),
             inbound_spis: BTreeSet::new(),
             fragments: Fragments::default(),
+            admission,
             crumbs: Crumbs::new(key),
             places: Places::default(),
             deadlines: BTreeSet::new(),

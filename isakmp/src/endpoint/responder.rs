@@ -30,6 +30,10 @@ impl Endpoint {
         now: Instant,
         incoming: &Incoming<'_>,
     ) -> Result<(), Error> {
+        let most = self.config.limits.first_messages;
+        if !self.admission.admit(now, most, incoming) {
+            return Err(Error::Limit("isakmp_rate_limited"));
+        }
         let opening = self.read_opening(now, incoming)?;
         let stateless = self.half_open_total >= self.config.limits.stateless_from;
         let cookies = Cookies {

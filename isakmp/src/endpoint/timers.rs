@@ -31,6 +31,7 @@ impl Retransmit {
 impl Endpoint {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.admission.age(now);
         self.fragments.handle_timeout(now);
         while let Some((at, owner)) = self.deadlines.first().copied() {
             if at > now {

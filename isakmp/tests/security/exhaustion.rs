@@ -75,7 +75,10 @@ fn cve_2008_3652_half_open_sas_expire() {
 
 #[test]
 fn draft_simpson_no_state_and_no_work_before_the_cookie_returns() {
-    let mut server = server_with(|c| c.limits.stateless_from = 0);
+    let mut server = server_with(|c| {
+        c.limits.stateless_from = 0;
+        c.limits.first_messages = 100_000;
+    });
     let mut first = message(2, &[sa(&attributes(5, 2, &[]))]);
     for index in 1..=5000_u32 {
         first[4..8].copy_from_slice(&index.to_be_bytes());
@@ -129,7 +132,10 @@ fn cve_2002_20001_diffie_hellman_is_bounded_for_each_source() {
 /// push out what real peers use.
 #[test]
 fn cve_2021_41991_a_flood_of_variants_does_not_push_out_a_proven_one() {
-    let mut server = server_with(|c| c.limits.stateless_from = 0);
+    let mut server = server_with(|c| {
+        c.limits.stateless_from = 0;
+        c.limits.first_messages = 100_000;
+    });
     let real = message(2, &[sa(&attributes(5, 2, &[]))]);
     let third = |reply: &[u8]| {
         let third = message(2, &[(4, vec![5; 128]), (10, vec![6; 16])]);
