@@ -99,7 +99,10 @@ fn a_peer_comes_through_a_flood_of_first_messages() {
         let seconds = (net.now - start).as_secs() + 1;
         // The second half is for what comes again, or looks like it.
         assert!(answered <= 4000 * seconds, "{answered} in {seconds} s");
-        assert!(sent > 40_000, "the peer's first message was one of too many");
+        assert!(
+            sent > 40_000,
+            "the peer's first message was one of too many"
+        );
     }
 }
 
