@@ -176,6 +176,18 @@ pub enum CloseReason {
     InterfaceRemoved,
 }
 
+impl CloseReason {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Evicted => "evicted",
+            Self::InterfaceRemoved => "interface_removed",
+        }
+    }
+}
+
 /// A flow's ends. Queries of ICMP have their identifier for a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

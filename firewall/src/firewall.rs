@@ -207,10 +207,10 @@ impl Firewall {
             return false;
         };
         let v4 = view.is_v4();
-        let own = self
-            .interfaces
-            .get(interface)
-            .and_then(|interface| interface.own().find(|address| address.is_ipv4() == v4));
+        let known = self.interfaces.get(interface);
+        let own = known.and_then(|known| known.own().find(|address| address.is_ipv4() == v4));
+        let named = known.and_then(|known| known.error_source);
+        let own = own.or(named.map(IpAddr::V4).filter(|_| v4));
         let global = self.nats.first().and_then(|nat| nat.addresses.first());
         let global = global.map(|v4| IpAddr::V4(*v4)).filter(|_| v4);
         let answerable = crate::process::is_answerable(&view)

@@ -204,6 +204,9 @@ pub struct Interface {
     pub own: Vec<Ipv4Addr>,
     /// The same for IPv6.
     pub own_v6: Vec<Ipv6Addr>,
+    /// What ICMP errors that leave here bear, where the router has no address of its
+    /// [`own`](Self::own): its system's, say, whose packets come from elsewhere.
+    pub error_source: Option<Ipv4Addr>,
     /// Caps TCP's maximum segment size, in bytes, both ways; none to leave it.
     pub mss_clamp: Option<u16>,
     /// The longest IP packet that can leave here, in bytes; any if none. IPv4 without DF is
@@ -222,6 +225,7 @@ impl Interface {
             networks: Vec::new(),
             own: Vec::new(),
             own_v6: Vec::new(),
+            error_source: None,
             mss_clamp: None,
             mtu: None,
         }

@@ -9,7 +9,7 @@ mod common;
 mod office;
 
 use common::{SERVER, entropy};
-use gateway_example::core::{Core as _, Gateway};
+use gateway_example::core::{Core as _, Gateway, Stage};
 use office::{Node, OFFICE, Office, Peer, udp};
 use simnet::{HostId, Link, Nat};
 use std::net::Ipv4Addr;
@@ -83,13 +83,15 @@ fn a_warrior_wakes_up_and_calls_again_while_the_old_call_stands() {
         let new = office.warrior([192, 168, 77, 2], Some(nat), user, |_| {});
         assert_eq!(office.connected(new), address);
         office.ping(new);
-        // The old call is asked to end, which a sleeper does not answer.
-        office.world.run_for(Duration::from_secs(15));
         let now = office.world.now;
         let gateway = office.gateway;
         let status = office.world.host(gateway).gateway().status(now);
         assert_eq!(status.l2tp_sessions, 1, "{}: {status:?}", user.0);
         assert_eq!(status.addresses_in_use, 1);
+        let lines = office.sessions();
+        let users = lines.iter().filter(|l| l.state == Stage::Connected);
+        let users: Vec<_> = users.map(|line| line.user.as_deref()).collect();
+        assert_eq!(users, [Some(user.0)], "{lines:#?}");
         // The old one wakes as well, and finds out.
         office.world.host(old).asleep = false;
         office.world.run_for(Duration::from_secs(600));
@@ -119,15 +121,16 @@ fn a_warrior_sleeps_for_a_day_and_its_address_is_the_same_again() {
 
 #[test]
 fn rekeys_and_deletes_at_any_moment_lose_no_call() {
-    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(6, |s| s.parse().unwrap());
+    let seeds = std::env::var("ROADWARRIOR_SEEDS").map_or(24, |s| s.parse().unwrap());
     for seed in 0..seeds {
-        let mut link = Link::TERRIBLE;
-        // What is lost here is the business of `isakmp`'s own tests.
-        link.loss = 0.0;
-        let mut office = Office::new(link, 2000 + seed);
+        let mut office = Office::new(Link::PERFECT, 2000 + seed);
         let nat = office.nat();
         let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
         let address = office.connected(ann);
+        office.world.link = Link {
+            loss: [0.0, 0.05, 0.1, 0.2][usize::try_from(seed).unwrap() % 4],
+            ..Link::TERRIBLE
+        };
         for turn in 0..12 {
             let now = office.world.now;
             let client = office.world.host(ann).client();
@@ -146,8 +149,11 @@ fn rekeys_and_deletes_at_any_moment_lose_no_call() {
             office.transfer(ann, 2);
         }
         office.world.run_for(Duration::from_secs(30));
+        let gateway = office.gateway;
+        let log = std::mem::take(&mut office.world.host(gateway).log);
         let ann_now = office.world.host(ann);
-        assert_eq!(ann_now.gone, None, "seed {seed}: {:#?}", ann_now.log);
+        let gone = ann_now.gone.as_ref();
+        assert_eq!(gone, None, "seed {seed}: {:#?}\n{log:#?}", ann_now.log);
         office.world.link = Link::PERFECT;
         office.transfer(ann, 1);
         assert_eq!(office.world.host(ann).address, Some(address));
@@ -189,6 +195,80 @@ fn a_gateway_is_killed_and_its_warriors_come_back() {
     }
     office.world.run_for(Duration::from_secs(60));
     office.assert_empty();
+}
+
+impl Office {
+    fn restart(&mut self, seed: u64) {
+        let fresh = Gateway::new(Arc::new(common::office("")), entropy(seed)).unwrap();
+        let gateway = self.gateway;
+        *self.world.host(gateway) = Peer::new(Node::Gateway(fresh));
+    }
+}
+
+#[test]
+fn a_dialer_comes_back_by_itself_after_a_gateway_that_was_killed() {
+    for seed in 0..4 {
+        let mut office = Office::new(Link::PERFECT, 40 + seed);
+        let nat = office.nat();
+        let users = [("ann", "secret"), ("bob", "builder")];
+        let dialers = users.map(|user| office.dialer([192, 168, 77, 2], Some(nat), user));
+        for dialer in dialers {
+            office.connected(dialer);
+            office.ping(dialer);
+        }
+        // Away for some time, or back at once.
+        let gateway = office.gateway;
+        office.world.host(gateway).asleep = true;
+        office.world.run_for(Duration::from_secs(seed * 100));
+        office.restart(900 + seed);
+        for dialer in dialers {
+            let back = |world: &mut simnet::World<Peer>| world.host(dialer).calls == 2;
+            assert!(office.world.run_until(Duration::from_secs(150), back));
+            assert!(office.world.host(dialer).gone.is_some());
+        }
+        for dialer in dialers {
+            office.ping(dialer);
+        }
+        for dialer in dialers {
+            let now = office.world.now;
+            office.world.host(dialer).core().shutdown(now);
+        }
+        office.world.run_for(Duration::from_secs(60));
+        office.assert_empty();
+        for dialer in dialers {
+            assert_eq!(office.world.host(dialer).calls, 2, "it has said goodbye");
+        }
+    }
+}
+
+#[test]
+fn a_dialer_waits_longer_each_time_and_stops_for_a_wrong_password() {
+    let mut office = Office::new(Link::PERFECT, 50);
+    let gateway = office.gateway;
+    let ann = office.dialer([203, 0, 113, 9], None, ("ann", "secret"));
+    office.connected(ann);
+    office.world.host(gateway).asleep = true;
+    office.world.run_for(Duration::from_secs(3600));
+    let waits = office.world.host(ann).waits.clone();
+    assert!(waits.len() > 20, "{waits:?}");
+    for (n, wait) in waits.iter().enumerate() {
+        let expected = Duration::from_secs(1 << n.min(6)).min(Duration::from_secs(60));
+        let spread = expected / 2..=expected * 3 / 2;
+        assert!(spread.contains(wait), "{n}: {wait:?}");
+    }
+    office.restart(950);
+    let back = |world: &mut simnet::World<Peer>| world.host(ann).calls == 2;
+    assert!(office.world.run_until(Duration::from_secs(150), back));
+    office.ping(ann);
+
+    let bob = office.dialer([203, 0, 113, 10], None, ("bob", "wrong"));
+    office.world.run_for(Duration::from_secs(300));
+    let bob = office.world.host(bob);
+    assert!(
+        bob.gone.is_some() && bob.waits.is_empty(),
+        "{:?}",
+        bob.waits
+    );
 }
 
 #[test]

@@ -1,12 +1,14 @@
 use crate::config::{Mode, Path, Selector};
 use crate::job::Job;
 use crate::keylog::KeyLogLine;
+use crate::plain::PlainMessage;
 use crate::policy::Lifetime;
 use crate::secret::ChildKeys;
 use crate::suite::{ChildSuite, Phase1Suite};
 use crate::vendor::PeerSoftware;
 use crate::wire::Identity;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// An ISAKMP SA, unique in its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +49,8 @@ pub enum Event {
         suite: Phase1Suite,
         /// What the peer probably runs.
         software: PeerSoftware,
+        /// How long main mode took; as responder without the first message, if that left no state.
+        took: Duration,
     },
     /// The peer, authenticated, is at another address or port; also the change to port 4500.
     PathChanged {
@@ -92,6 +96,9 @@ pub enum Event {
     },
     /// The key of an ISAKMP SA; only with [`Config::key_log`](crate::Config::key_log).
     KeyLog(KeyLogLine),
+    /// An encrypted message in the clear; only after
+    /// [`Endpoint::set_plain_messages`](crate::Endpoint::set_plain_messages).
+    Plain(Box<PlainMessage>),
     /// Work to be done anywhere and given to [`Endpoint::finish`](crate::Endpoint::finish); only
     /// with [`Config::deferred_jobs`](crate::Config::deferred_jobs).
     Job(Box<Job>),

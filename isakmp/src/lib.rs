@@ -15,6 +15,7 @@ mod job;
 mod keylog;
 mod keys;
 mod offer;
+mod plain;
 mod policy;
 mod secret;
 mod select;
@@ -31,12 +32,13 @@ pub use config::{
 };
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing;
-pub use endpoint::{Endpoint, Stats};
+pub use endpoint::{Endpoint, Messages, Stats};
 pub use error::{ConfigError, Error};
 pub use event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role, SaId};
 pub use habits::{Habits, Style};
 pub use job::{Job, JobResult};
 pub use keylog::{EspKeyLogLine, KeyLogLine};
+pub use plain::PlainMessage;
 pub use policy::{Lifetime, Policy};
 pub use rand_core;
 pub use secret::{ChildKeys, PresharedKey};

@@ -201,11 +201,6 @@ impl Group {
         }
     }
 
-    /// Within reach of those who can afford it (Logjam, CVE-2015-4000).
-    pub(crate) const fn is_weak(self) -> bool {
-        matches!(self, Self::Modp768 | Self::Modp1024 | Self::Modp1536)
-    }
-
     const fn keyword(self) -> &'static str {
         match self {
             Self::Modp768 => "modp768",

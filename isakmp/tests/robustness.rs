@@ -282,10 +282,16 @@ fn both_phases_are_renewed_by_the_responder_of_the_first() {
         (Role::Responder, Role::Initiator)
     );
     common::assert_matching(&client[1], &server[1], "renewed");
-    assert_eq!(
-        (net.a.endpoint.child_count(), net.b.endpoint.child_count()),
-        (1, 1)
-    );
+    let counts = |net: &simnet::Pair<common::Host, common::Host>| {
+        (net.a.endpoint.child_count(), net.b.endpoint.child_count())
+    };
+    assert_eq!(counts(&net), (2, 2), "until the new pair is used");
+    let now = net.now;
+    net.b
+        .endpoint
+        .note_traffic(now, server[1].child, server[1].path);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(counts(&net), (1, 1));
 }
 
 #[test]
@@ -300,6 +306,12 @@ fn an_isakmp_sa_is_renewed_by_its_responder() {
     let now = net.now;
     net.b.endpoint.rekey(now, server[0].sa);
     net.run_for(Duration::from_secs(5));
+    assert_eq!(
+        net.a.endpoint.sa_count(),
+        2,
+        "what is on its way may arrive"
+    );
+    net.run_for(Duration::from_secs(35));
     assert!(has(&net.b.events, "replaced"));
     for node in [&net.a, &net.b] {
         assert_eq!(
@@ -339,6 +351,10 @@ fn a_dead_peer_is_noticed_by_both_roles() {
         assert_eq!(has(&net.b.events, "dpd_timeout"), dead);
         assert_eq!(net.b.endpoint.child_count(), usize::from(!dead));
         assert_eq!(has(&net.a.events, "dpd_timeout"), dead);
+        let stats = net.a.endpoint.stats();
+        assert!(stats.dpd_asked > 0);
+        assert_eq!(stats.dpd_answered == stats.dpd_asked, !dead);
+        assert_eq!(stats.dpd_dead, u64::from(dead));
     }
 }
 

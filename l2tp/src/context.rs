@@ -15,6 +15,8 @@ pub(crate) struct Output {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) frames: VecDeque<Frame>,
+    /// Control messages that were repeated.
+    pub(crate) retransmits: u64,
 }
 
 impl Output {

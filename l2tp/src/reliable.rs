@@ -195,6 +195,7 @@ impl Channel {
             return false;
         }
         self.retransmits += 1;
+        ctx.out.retransmits += 1;
         self.threshold = (self.window / 2).max(1);
         self.window = 1;
         self.credit = 0;

@@ -12,6 +12,24 @@ scenario_connect_gateway() {
     expect_nothing_left
 }
 
+scenario connect-gateway-restart "gateway connect while the gateway is killed and started again: it calls again by itself"
+scenario_connect_gateway_restart() {
+    gateway_up && warrior_up 192.168.8.0/24 || return
+    in_ns rw ping -c 3 -w 10 $LAN_HOST > "$W/ping.log" 2>&1 || problem "ping $LAN_HOST failed"
+    kill -9 $GATEWAY_PID
+    sleep 5
+    mv "$W/gateway.log" "$W/gateway-before.log"
+    gateway_start
+    wait_for 150 "gateway connect is back" eval '[ "$(grep -c "^connected address=" "$W/warrior.log")" = 2 ]' || return
+    in_ns rw ping -c 3 -w 10 $LAN_HOST > "$W/ping-again.log" 2>&1 || problem "ping $LAN_HOST failed after the restart"
+    in_ns rw timeout 120 "$PYTHON" "$HERE/transfer.py" run $LAN_HOST 5001 "$MEGABYTES" > "$W/transfer.log" 2>&1 \
+        || problem "transfer failed: $(tail -1 "$W/transfer.log")"
+    [ "$(in_ns rw ip -br addr show dev rwc0 | grep -o '192\.168\.200\.' | wc -l)" = 1 ] \
+        || problem "addresses of the tunnel device: $(in_ns rw ip -br addr show dev rwc0)"
+    warrior_down
+    expect_nothing_left
+}
+
 # server_up VARIABLE=VALUE...: the User-Mode Linux as a server, in the background
 server_up() {
     uml server TEST_HOST=192.168.30.5 "$@" &

@@ -54,9 +54,17 @@ scenario_commands() {
     told capture-stop 'captured:' capture stop
     local seen
     seen=$(tshark -r "$W/seen.pcapng" -T fields -e frame.interface_name 2>> "$W/tshark.err" | sort | uniq -c)
-    for interface in outer inner; do
+    for interface in outer inner "ike decrypted"; do
         grep -q " $interface\$" <<< "$seen" || problem "nothing captured on $interface: $seen"
     done
+    # Read without any key: main mode's identity, and quick mode's SA with the algorithms of ESP.
+    local ike='frame.interface_name == "ike decrypted"'
+    for what in 'isakmp.exchangetype == 2 && isakmp.typepayload == 5' 'isakmp.exchangetype == 32 && isakmp.tf.id.esp'; do
+        [ -n "$(tshark -r "$W/seen.pcapng" -Y "$ike && $what" 2>> "$W/tshark.err")" ] \
+            || problem "tshark does not read decrypted IKE: $what"
+    done
+    [ -z "$(tshark -r "$W/seen.pcapng" -Y "$ike && (_ws.malformed || !isakmp)" 2>> "$W/tshark.err")" ] \
+        || problem "decrypted IKE that tshark does not understand"
     [ "$(stat -c %a "$W/seen.pcapng")" = 600 ] || problem "mode of the capture"
     wait $client_pid
     expect_nothing_left 30

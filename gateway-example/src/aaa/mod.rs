@@ -54,6 +54,8 @@ pub enum Event {
         call: CallId,
         /// Why, in words for the client.
         reason: &'static str,
+        /// Its user has another call already, so that nobody may be there to answer.
+        replaced: bool,
     },
     /// A login was refused; the line for the log comes as well.
     Denied {
@@ -262,7 +264,12 @@ impl Aaa {
             return;
         }
         self.give_back(id);
-        self.events.push_back(Event::HangUp { call: id, reason });
+        let replaced = cause == Cause::PortPreempted;
+        self.events.push_back(Event::HangUp {
+            call: id,
+            reason,
+            replaced,
+        });
     }
 
     /// Takes a call's address back, so that it can be given again at once.

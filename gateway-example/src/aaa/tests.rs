@@ -122,7 +122,7 @@ impl Lab {
                         },
                     ..
                 } => Seen::Out(code, retry, message),
-                Event::HangUp { call, reason } => {
+                Event::HangUp { call, reason, .. } => {
                     // As the gateway does.
                     self.end(call, reason);
                     Seen::HungUp(call)

@@ -45,15 +45,21 @@ enum Interface {
     Outer,
     /// Towards the office: what was inside.
     Inner,
+    /// IKE messages before encryption.
+    Ike,
 }
 
+/// The port that makes Wireshark read a datagram as ISAKMP, without a marker before it.
+const IKE_PORT: u16 = 500;
+
 impl Interface {
-    const NAMES: [&str; 2] = ["outer", "inner"];
+    const NAMES: [&str; 3] = ["outer", "inner", "ike decrypted"];
 
     fn number(self) -> u32 {
         match self {
             Self::Outer => 0,
             Self::Inner => 1,
+            Self::Ike => 2,
         }
     }
 }
@@ -126,6 +132,21 @@ impl Recorder {
     /// An IP packet between us and the office.
     pub fn inner(&self, at: Duration, packet: &[u8]) {
         self.take(Interface::Inner, at, || packet.to_vec());
+    }
+
+    /// An IKE message in the clear, whatever its ports were.
+    pub fn ike(&self, at: Duration, message: &isakmp::PlainMessage) {
+        self.take(Interface::Ike, at, || {
+            let path = message.path();
+            let [local, remote] =
+                [path.local, path.remote].map(|a| SocketAddr::new(a.ip(), IKE_PORT));
+            let (from, to) = if message.is_outgoing() {
+                (local, remote)
+            } else {
+                (remote, local)
+            };
+            udp_packet(from, to, message.as_bytes())
+        });
     }
 
     fn take(&self, interface: Interface, at: Duration, packet: impl FnOnce() -> Vec<u8>) {

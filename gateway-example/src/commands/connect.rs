@@ -2,7 +2,7 @@ use super::{Outcome, asked_to_stop, fail, log_key, say, system_entropy};
 use clap::Args as ClapArgs;
 use gateway_example::capture::KeyLog;
 use gateway_example::config::{Network, Secret};
-use gateway_example::core::{Client, ClientConfig, ClientEvent, Path};
+use gateway_example::core::{ClientConfig, ClientEvent, Dialer, Path};
 use gateway_example::io::{Driver, Inner, NativeEsp, TunSetup, UdpPort, now};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Our port for NAT traversal; 0 for any.
     #[arg(long, default_value_t = 4500)]
     local_natt_port: u16,
+    /// End when the connection ends, instead of calling again.
+    #[arg(long)]
+    once: bool,
     /// The folder for Wireshark's key files. Whoever has them can read the traffic.
     #[arg(long)]
     key_log_dir: Option<PathBuf>,
@@ -73,27 +76,24 @@ pub(crate) async fn connect(args: Args) -> Outcome {
         (None, None) => return Err("name --psk or --psk-file".into()),
     };
     let password = first_line(&args.password_file)?;
-    let local = source_towards(server)?;
-    let ike = UdpPort::bind(SocketAddr::new(local, args.local_port))?;
-    let natt = UdpPort::bind(SocketAddr::new(local, args.local_natt_port))?;
-    let esp = NativeEsp::open(local)
-        .inspect_err(|e| tracing::warn!("{e}; works only through a NAT"))
-        .ok();
-    let path = Path {
-        local: ike.local(),
-        remote: server,
-    };
+    let mut local = source_towards(server)?;
+    let ports = Ports::open(&args, local)?;
+    let path = ports.path(server);
     let mut config = ClientConfig::new(path, psk, args.user.clone(), password);
-    config.local_natt_port = natt.local().port();
+    config.local_natt_port = ports.natt.local().port();
     config.ike.clone_from(&args.ike);
     config.esp.clone_from(&args.esp);
     config.key_log = args.key_log_dir.is_some();
     config.mru = args.mtu;
     let mut key_log = args.key_log_dir.as_deref().map(KeyLog::open).transpose()?;
-    let mut core = Client::new(config, system_entropy())?;
+    let mut core = Dialer::new(config, Box::new(system_entropy))?;
+    if args.once {
+        core.once();
+    }
     let inner = Inner::tun(&tun_setup(&args, None, &[])).await?;
     core.connect(now())?;
-    let mut driver = Driver::new(core, ike, natt, esp, inner)?;
+    let mut driver = Driver::new(core, ports.ike, ports.natt, ports.esp, inner)?;
+    let mut given = None;
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {
@@ -114,6 +114,9 @@ pub(crate) async fn connect(args: Args) -> Outcome {
                     gateway,
                     dns,
                 } => {
+                    if let Some(old) = given.replace(address).filter(|old| *old != address) {
+                        driver.devices.inner.remove_address(old).await?;
+                    }
                     let mut routes: Vec<_> =
                         args.routes.iter().map(|n| (n.address, n.prefix)).collect();
                     routes.push((gateway, 32));
@@ -126,9 +129,24 @@ pub(crate) async fn connect(args: Args) -> Outcome {
                         args.tun
                     ));
                 }
-                ClientEvent::Disconnected { reason } => {
+                ClientEvent::Disconnected { reason } if driver.core.is_over() => {
                     driver.shutdown().await;
                     return Ok(fail(&format!("disconnected reason={reason}")));
+                }
+                ClientEvent::Disconnected { reason } => {
+                    say(&format!("connection lost reason={reason}"));
+                }
+                ClientEvent::Redial { after } => {
+                    tracing::info!(seconds = after.as_secs_f32(), "calling again");
+                    let new = source_towards(server).unwrap_or(local);
+                    if new != local {
+                        let ports = Ports::open(&args, new)?;
+                        local = new;
+                        let natt_port = ports.natt.local().port();
+                        let (mut core, inner) = (driver.core, driver.devices.inner);
+                        core.set_path(ports.path(server), natt_port);
+                        driver = Driver::new(core, ports.ike, ports.natt, ports.esp, inner)?;
+                    }
                 }
                 ClientEvent::Key(key) => log_key(&mut key_log, &key),
                 _ => {}
@@ -138,6 +156,32 @@ pub(crate) async fn connect(args: Args) -> Outcome {
     driver.shutdown().await;
     say("disconnected");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is bound to our address.
+struct Ports {
+    ike: UdpPort,
+    natt: UdpPort,
+    esp: Option<NativeEsp>,
+}
+
+impl Ports {
+    fn open(args: &Args, local: IpAddr) -> std::io::Result<Self> {
+        Ok(Self {
+            ike: UdpPort::bind(SocketAddr::new(local, args.local_port))?,
+            natt: UdpPort::bind(SocketAddr::new(local, args.local_natt_port))?,
+            esp: NativeEsp::open(local)
+                .inspect_err(|e| tracing::warn!("{e}; works only through a NAT"))
+                .ok(),
+        })
+    }
+
+    fn path(&self, remote: SocketAddr) -> Path {
+        Path {
+            local: self.ike.local(),
+            remote,
+        }
+    }
 }
 
 fn tun_setup<'a>(

@@ -72,6 +72,11 @@ impl Desk {
                     }
                 }
                 GatewayEvent::Key(key) => log_key(&mut self.key_log, &key),
+                GatewayEvent::Plain(message) => {
+                    if let Some(recorder) = &self.capture {
+                        recorder.ike(wall_clock(), &message);
+                    }
+                }
                 _ => {}
             }
         }
@@ -114,6 +119,7 @@ impl Desk {
             Request::CaptureStop => {
                 driver.devices.tap = None;
                 driver.devices.inner_tap = None;
+                driver.core.set_plain_messages(false);
                 match self.capture.take().and_then(Arc::into_inner) {
                     Some(recorder) => {
                         // What waits is written first.
@@ -179,6 +185,7 @@ impl Desk {
         driver.devices.inner_tap = Some(InnerTap(Box::new(move |packet| {
             inner.inner(wall_clock(), packet);
         })));
+        driver.core.set_plain_messages(true);
         let status = status_of(recorder.so_far(), true);
         self.capture = Some(recorder);
         tracing::warn!(path = %path.display(), "packets are being captured");

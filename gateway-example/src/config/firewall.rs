@@ -15,6 +15,8 @@ pub struct FirewallRules {
     /// Rules.
     #[serde(rename = "rule")]
     pub rules: Vec<FirewallRule>,
+    /// Whether flows that open and close are logged: 200 lines a minute of one source at most.
+    pub log_flows: bool,
 }
 
 /// A rule for packets that begin a flow.
@@ -68,6 +70,7 @@ pub enum Side {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawFirewall {
     rule: Vec<RawRule>,
+    log_flows: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +105,7 @@ impl RawFirewall {
         let rules = self.rule.into_iter().map(|rule| rule.check(check));
         Ok(FirewallRules {
             rules: rules.collect::<Result<_, _>>()?,
+            log_flows: self.log_flows,
         })
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn advise(stage: Stage, reason: &str) -> Advice {
         Stage::Lcp => lcp(reason),
         Stage::Authentication => authentication(reason),
         Stage::Ipcp => ipcp(reason),
-        Stage::Connected => ended(reason),
+        Stage::Connected | Stage::Closing => ended(reason),
     }
 }
 

@@ -15,6 +15,16 @@ use std::time::Instant;
 /// Flows in an answer at most.
 const FLOWS: usize = 5000;
 
+/// A protocol as people write it.
+pub(super) fn protocol_name(protocol: firewall::Protocol) -> String {
+    match protocol.0 {
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl Gateway {
     /// Answers what a core can; none if the request is not about connections.
     pub fn answer(&mut self, now: Instant, request: &Request) -> Option<Answer> {
@@ -39,6 +49,12 @@ impl Gateway {
     pub fn set_key_log(&mut self, now: Instant, on: bool) {
         self.stack.set_key_log(now, on);
         self.drain(now);
+    }
+
+    /// Tells encrypted IKE messages as [`GatewayEvent::Plain`](super::GatewayEvent::Plain) from now
+    /// on, or no longer.
+    pub fn set_plain_messages(&mut self, on: bool) {
+        self.stack.set_plain_messages(on);
     }
 
     /// What is there now.
@@ -98,7 +114,7 @@ impl Gateway {
         let peer = live.path.remote;
         SessionStatus {
             id: id.number(),
-            state: live.stage,
+            state: live.state(),
             peer: peer.to_string(),
             nat: live.nat,
             ike_suite: live.ike_suite.clone(),
@@ -154,12 +170,7 @@ impl Gateway {
                     }
                     .to_owned(),
                     age_seconds: now.saturating_duration_since(status.opened).as_secs(),
-                    protocol: match flow.protocol.0 {
-                        1 => "icmp".to_owned(),
-                        6 => "tcp".to_owned(),
-                        17 => "udp".to_owned(),
-                        other => other.to_string(),
-                    },
+                    protocol: protocol_name(flow.protocol),
                     source: flow.source.to_string(),
                     destination: flow.destination.to_string(),
                     translated_source: changed(flow.source, flow.translated_source),

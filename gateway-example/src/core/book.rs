@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) terminations: BTreeMap<&'static str, u64>,
     /// ESP SAs that took over from others.
     pub(super) esp_rekeys: u64,
+    /// Times that main mode took.
+    pub(super) handshakes: Histogram,
     /// Times from the end of main mode to an address.
     pub(super) setups: Histogram,
 }
@@ -72,6 +74,8 @@ pub(super) struct Live {
     calls: usize,
     /// Whether the journal has the end of what came last.
     recorded: bool,
+    /// The last call is being ended.
+    closing: bool,
 }
 
 #[derive(Debug)]
@@ -98,12 +102,22 @@ impl Live {
             method: "none",
             calls: 0,
             recorded: false,
+            closing: false,
         }
     }
 
     /// Algorithms of the ESP SA that is sent on.
     pub(super) fn esp_suite(&self) -> &str {
         self.esp.last().map_or("", |esp| esp.suite.as_str())
+    }
+
+    /// How far it is, for people.
+    pub(super) fn state(&self) -> Stage {
+        if self.closing {
+            Stage::Closing
+        } else {
+            self.stage
+        }
     }
 
     fn attempt(&self, id: PeerId, stage: Stage, reason: &str, detail: &str) -> Attempt {
@@ -149,7 +163,10 @@ impl Book {
                 path,
                 nat,
                 suite,
+                took,
+                ..
             } => {
+                self.tally.handshakes.observe(*took);
                 self.journal.prove(path.remote.ip(), Proof::Key);
                 self.count(Stage::MainMode, "success");
                 let live = self.live.entry(*peer);
@@ -169,6 +186,7 @@ impl Book {
                 encapsulated,
                 inbound_spi,
                 outbound_spi,
+                ..
             } => {
                 self.count(Stage::QuickMode, "success");
                 let Some(live) = self.live.get_mut(peer) else {
@@ -223,6 +241,7 @@ impl Book {
             Event::SessionUp { peer, .. } => self.with(*peer, |live| {
                 live.calls += 1;
                 live.recorded = false;
+                live.closing = false;
                 live.user = None;
                 live.stage = Stage::Lcp;
             }),
@@ -266,6 +285,7 @@ impl Book {
                 self.with(*peer, |live| {
                     live.calls = live.calls.saturating_sub(1);
                     live.user = None;
+                    live.closing = false;
                     live.stage = Stage::L2tp;
                 });
             }
@@ -276,6 +296,11 @@ impl Book {
     /// A user has said who it is; what becomes of it comes later.
     pub(super) fn note_method(&mut self, peer: PeerId, method: &'static str) {
         self.with(peer, |live| live.method = method);
+    }
+
+    /// A call is being ended, which its peer may take its time to answer.
+    pub(super) fn note_closing(&mut self, peer: PeerId) {
+        self.with(peer, |live| live.closing = live.calls <= 1);
     }
 
     /// A user was not let in.

@@ -9,7 +9,7 @@ use l2tp::SessionId;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The road warrior's side: one connection to one gateway.
 #[derive(Debug)]
@@ -93,6 +93,11 @@ pub enum ClientEvent {
     Disconnected {
         /// Why, as a stable word.
         reason: String,
+    },
+    /// There will be another call; only of a [`Dialer`](super::Dialer).
+    Redial {
+        /// In this time.
+        after: Duration,
     },
     /// A key for Wireshark; only if key logging is on.
     Key(KeyEvent),
@@ -207,6 +212,11 @@ impl Client {
                 });
             }
             Event::Refused { reason, .. } if self.peer.is_none() => self.disconnected(reason),
+            Event::EspDown { peer, reason, .. }
+                if !self.ended && matches!(reason, "peer_deleted" | "expired") =>
+            {
+                self.reopen_esp(now, peer);
+            }
             Event::SessionDown { reason, .. } => {
                 self.session = None;
                 self.disconnected(reason);
@@ -219,12 +229,31 @@ impl Client {
                 self.disconnected(reason);
             }
             Event::IsakmpDown { reason, .. } if self.peer.is_none() => self.disconnected(reason),
+            // Its ESP SAs have gone with it, and nobody is there to tell.
+            Event::IsakmpDown {
+                peer,
+                reason: reason @ "dpd_timeout",
+                ..
+            } if self.stack.is_cut_off(peer) => self.disconnected(reason),
             Event::PeerDown { .. } => {
                 self.session = None;
                 self.disconnected("peer_down");
             }
             Event::Key(key) => self.events.push_back(ClientEvent::Key(key)),
             _ => {}
+        }
+    }
+
+    /// The gateway has ended ESP SAs: the call goes on over others.
+    fn reopen_esp(&mut self, now: Instant, peer: PeerId) {
+        let Ok(of) = convert::isakmp_peer(&self.config) else {
+            return;
+        };
+        if let Some(request) = of.children.first()
+            && !self.stack.reopen_esp(now, peer, request)
+        {
+            // It ends by itself if this fails.
+            let _ = self.stack.connect(now, self.config.path, of);
         }
     }
 

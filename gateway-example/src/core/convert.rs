@@ -1,6 +1,7 @@
 //! From one crate's words to the next crate's.
 
 use super::client::ClientConfig;
+use super::event::Weakness;
 use super::stack::StackConfig;
 use crate::config::{Config, Policy};
 use isakmp::{AesKeySize, ChildSa, EspCipher, EspIntegrity};
@@ -129,6 +130,42 @@ pub(super) fn l2tp_client() -> l2tp::Config {
 }
 
 /// The result code of the CDN that follows a link's end.
+/// What is to be said of phase 1 algorithms.
+pub(super) fn ike_weakness(suite: isakmp::Phase1Suite) -> Weakness {
+    use isakmp::{Cipher, Group, Hash};
+    let mut weakness = Weakness::default();
+    match suite.cipher {
+        Cipher::Des => weakness.weak.push("DES"),
+        Cipher::TripleDes => weakness.dated.push("3DES"),
+        Cipher::AesCbc(_) => {}
+    }
+    if suite.hash == Hash::Md5 {
+        weakness.weak.push("MD5");
+    }
+    match suite.group {
+        Group::Modp768 => weakness.weak.push("MODP-768"),
+        Group::Modp1024 => weakness.weak.push("MODP-1024"),
+        Group::Modp1536 => weakness.dated.push("MODP-1536"),
+        _ => {}
+    }
+    weakness
+}
+
+/// What is to be said of ESP's algorithms.
+pub(super) fn esp_weakness(suite: isakmp::ChildSuite) -> Weakness {
+    use isakmp::{EspCipher, EspIntegrity};
+    let mut weakness = Weakness::default();
+    match suite.cipher {
+        EspCipher::Des => weakness.weak.push("DES"),
+        EspCipher::TripleDes => weakness.dated.push("3DES"),
+        _ => {}
+    }
+    if suite.integrity == Some(EspIntegrity::HmacMd5_96) {
+        weakness.weak.push("MD5");
+    }
+    weakness
+}
+
 pub(super) fn call_result(reason: &ppp::CloseReason) -> l2tp::CallResult {
     match reason {
         ppp::CloseReason::Administrative => l2tp::CallResult::ADMINISTRATIVE,
@@ -170,11 +207,17 @@ pub(super) fn user_name(name: &[u8]) -> String {
 // --- firewall ---
 
 /// A call's interface: only the address it was given, and TCP segments that fit its packets.
-pub(super) fn client_interface(address: Ipv4Addr, mtu: u16) -> firewall::Interface {
+pub(super) fn client_interface(
+    address: Ipv4Addr,
+    gateway: Ipv4Addr,
+    mtu: u16,
+) -> firewall::Interface {
     let mut interface = firewall::Interface::private();
     interface.only_source = Some(address);
     interface.group = super::sides::CALLS;
     interface.mss_clamp = Some(segment_size(mtu));
+    interface.mtu = Some(mtu);
+    interface.error_source = Some(gateway);
     interface
 }
 

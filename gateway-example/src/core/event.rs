@@ -1,6 +1,7 @@
 use super::{GatewayEvent, Path, PeerId};
 use crate::capture::KeyLog;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// What happens in a [`Stack`](super::Stack), for its owner to know or decide.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub enum Event {
         nat: natt::Detection,
         /// The negotiated algorithms.
         suite: String,
+        /// What is to be said of their age.
+        weakness: Weakness,
+        /// How long main mode took.
+        took: Duration,
     },
     /// An ISAKMP SA has ended; its ESP SAs live on.
     IsakmpDown {
@@ -41,6 +46,8 @@ pub enum Event {
         peer: PeerId,
         /// The negotiated algorithms.
         suite: String,
+        /// What is to be said of their age.
+        weakness: Weakness,
         /// In UDP, or as IP protocol 50.
         encapsulated: bool,
         /// SPI of packets to us.
@@ -105,6 +112,8 @@ pub enum Event {
         peer: PeerId,
         /// The call.
         session: l2tp::SessionId,
+        /// The longest packet that the peer takes, in bytes.
+        peer_mru: u16,
         /// What was negotiated.
         detail: String,
     },
@@ -157,6 +166,8 @@ pub enum Event {
     },
     /// A key for Wireshark; only if key logging is on.
     Key(KeyEvent),
+    /// An encrypted IKE message in the clear; only if that was asked for.
+    Plain(Box<isakmp::PlainMessage>),
 }
 
 impl Event {
@@ -178,9 +189,52 @@ impl Event {
             | Self::SessionDown { peer, .. }
             | Self::PeerDown { peer } => Some(*peer),
             Self::Refused { peer, .. } | Self::TunnelDown { peer, .. } => *peer,
-            Self::Key(_) => None,
+            Self::Key(_) | Self::Plain(_) => None,
         }
     }
+}
+
+/// Algorithms of an SA that have had their day.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Weakness {
+    /// Within reach of those who can pay for it: DES, MD5, 768 and 1024 bits of Diffie-Hellman.
+    pub weak: Vec<&'static str>,
+    /// Not to be chosen any more: 3DES.
+    pub dated: Vec<&'static str>,
+}
+
+/// The line about an SA's weak algorithms, if it has any.
+pub(super) fn warn_of_weakness(event: &Event) -> Option<GatewayEvent> {
+    let (layer, peer, suite, weakness) = match event {
+        Event::IsakmpUp {
+            peer,
+            suite,
+            weakness,
+            ..
+        } => ("ike", peer, suite, weakness),
+        Event::EspUp {
+            peer,
+            suite,
+            weakness,
+            ..
+        } => ("esp", peer, suite, weakness),
+        _ => return None,
+    };
+    let (good, kind, algorithms) = match (&weakness.weak[..], &weakness.dated[..]) {
+        ([], []) => return None,
+        ([], dated) => (true, "dated", dated),
+        (weak, _) => (false, "weak", weak),
+    };
+    let text = format!(
+        "SA with {kind} algorithms suite={suite} {kind}={}",
+        algorithms.join(",")
+    );
+    Some(GatewayEvent::Step {
+        layer,
+        peer: Some(*peer),
+        good,
+        text,
+    })
 }
 
 /// A key for Wireshark.
@@ -245,6 +299,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             encapsulated,
             inbound_spi,
             outbound_spi,
+            ..
         } => {
             let carrier = if *encapsulated {
                 "UDP"
@@ -327,7 +382,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             format!("session closed reason={reason}{}", said(reason, detail)),
         ),
         Event::PeerDown { peer } => ("ike", Some(*peer), true, "peer gone".to_owned()),
-        Event::Authenticate { .. } | Event::Key(_) => return None,
+        Event::Authenticate { .. } | Event::Key(_) | Event::Plain(_) => return None,
     };
     Some(GatewayEvent::Step {
         layer,

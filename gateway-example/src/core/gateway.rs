@@ -1,3 +1,4 @@
+mod flows;
 mod reload;
 
 pub use reload::{ReloadError, needs_restart};
@@ -14,7 +15,7 @@ use super::{
 use crate::aaa::{self, Aaa, CallId, Caller, Traffic};
 use crate::config::Config;
 use crate::radius;
-use firewall::{Firewall, Ingress, InterfaceId, Verdict};
+use firewall::{Firewall, IcmpError, Ingress, InterfaceId, Verdict};
 use l2tp::SessionId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,6 +38,8 @@ pub struct Gateway {
     by_interface: HashMap<InterfaceId, SessionId>,
     by_call: HashMap<CallId, SessionId>,
     events: VecDeque<GatewayEvent>,
+    /// IP packets of the firewall's own for the unencrypted side.
+    inner: VecDeque<Vec<u8>>,
 }
 
 /// What the owner of a [`Gateway`] may want to record.
@@ -56,6 +59,8 @@ pub enum GatewayEvent {
     },
     /// A key for Wireshark; only if key logging is on.
     Key(KeyEvent),
+    /// An encrypted IKE message in the clear; only if that was asked for.
+    Plain(Box<isakmp::PlainMessage>),
 }
 
 /// Where a packet goes.
@@ -72,6 +77,8 @@ pub(super) struct Session {
     pub(super) user: String,
     pub(super) leased: Option<Ipv4Addr>,
     interface: Option<InterfaceId>,
+    /// The longest packet that the client takes, in bytes.
+    mru: u16,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     packets_in: u64,
@@ -143,6 +150,7 @@ impl Gateway {
             by_interface: HashMap::new(),
             by_call: HashMap::new(),
             events: VecDeque::new(),
+            inner: VecDeque::new(),
         })
     }
 
@@ -195,10 +203,10 @@ impl Gateway {
             },
             IpAddr::V6(_) => None,
         };
-        match self
+        let verdict = self
             .firewall
-            .process(now, ingress, buf, packet.clone(), &route)
-        {
+            .process(now, ingress, buf, packet.clone(), &route);
+        let way = match verdict {
             Verdict::Forward { egress, packet } if sides.has(egress) => Way::Inner(packet),
             Verdict::Forward { egress, packet } => match self.by_interface.get(&egress) {
                 Some(&session) => {
@@ -211,16 +219,26 @@ impl Gateway {
                 None => Way::Nowhere,
             },
             Verdict::Local { packet } => Way::Inner(packet),
-            Verdict::Drop(_) => {
+            Verdict::Drop(reason) => {
                 let bytes = buf.get(packet.clone()).unwrap_or_default();
                 if sides.is_systems(config, ingress.interface, bytes) {
                     Way::Inner(packet)
                 } else {
+                    self.refuse(now, ingress.interface, bytes, reason);
                     Way::Nowhere
                 }
             }
+            Verdict::TooBig { mtu } => {
+                let bytes = buf.get(packet).unwrap_or_default();
+                let error = IcmpError::TooBig(mtu);
+                self.firewall
+                    .send_error(now, ingress.interface, bytes, error);
+                Way::Nowhere
+            }
             _ => Way::Nowhere,
-        }
+        };
+        self.drain_firewall(now);
+        way
     }
 
     fn send(&mut self, now: Instant, way: Way, buf: &mut [u8]) -> Forward {
@@ -244,6 +262,9 @@ impl Gateway {
             self.book.note(now, &event);
             let source = source.or_else(|| self.book.source(&event));
             if let Some(step) = super::event::describe(&event) {
+                self.say(now, source, step);
+            }
+            if let Some(step) = super::event::warn_of_weakness(&event) {
                 self.say(now, source, step);
             }
             self.on_event(now, event);
@@ -290,6 +311,13 @@ impl Gateway {
                     self.drain_aaa(now);
                 }
             }
+            Event::LcpUp {
+                session, peer_mru, ..
+            } => {
+                if let Some(entry) = self.sessions.get_mut(&session) {
+                    entry.mru = peer_mru;
+                }
+            }
             Event::Ipv4Up {
                 session, remote, ..
             } => self.open(now, session, remote),
@@ -297,6 +325,7 @@ impl Gateway {
                 session, reason, ..
             } => self.close(now, session, reason),
             Event::Key(key) => self.step(GatewayEvent::Key(key)),
+            Event::Plain(message) => self.step(GatewayEvent::Plain(message)),
             _ => {}
         }
     }
@@ -322,6 +351,7 @@ impl Gateway {
             user: String::new(),
             leased: None,
             interface: None,
+            mru: u16::MAX,
             bytes_in: 0,
             bytes_out: 0,
             packets_in: 0,
@@ -351,10 +381,18 @@ impl Gateway {
                         self.book.note_denial(now, peer, &user, reason);
                     }
                 }
-                aaa::Event::HangUp { call, reason } => {
+                aaa::Event::HangUp {
+                    call,
+                    reason,
+                    replaced,
+                } => {
                     if let Some(&session) = self.by_call.get(&call) {
                         self.close(now, session, reason);
-                        self.stack.hang_up(now, session, reason);
+                        if replaced {
+                            self.stack.drop_call(now, session, reason);
+                        } else {
+                            self.stack.hang_up(now, session, reason);
+                        }
                     }
                 }
                 aaa::Event::Note { call, good, text } => {
@@ -418,9 +456,9 @@ impl Gateway {
             self.firewall.remove_interface(now, old);
             self.by_interface.remove(&old);
         }
-        let interface = self
-            .firewall
-            .add_interface(convert::client_interface(address, self.config.tun.mtu));
+        let mtu = self.config.tun.mtu.min(entry.mru);
+        let interface = convert::client_interface(address, self.config.ppp.local, mtu);
+        let interface = self.firewall.add_interface(interface);
         entry.interface = Some(interface);
         let call = entry.call;
         self.by_address.insert(address, session);
@@ -441,6 +479,7 @@ impl Gateway {
         let Some(entry) = self.sessions.remove(&session) else {
             return;
         };
+        self.book.note_closing(entry.peer);
         if let Some(address) = entry.leased
             && self.by_address.get(&address) == Some(&session)
         {
@@ -555,6 +594,7 @@ impl Core for Gateway {
         self.stack.handle_timeout(now);
         if self.firewall.poll_timeout().is_some_and(|at| at <= now) {
             self.firewall.handle_timeout(now);
+            self.drain_firewall(now);
         }
         if self.aaa.poll_timeout().is_some_and(|at| at <= now) {
             let (by_call, sessions) = (&self.by_call, &self.sessions);
@@ -568,7 +608,8 @@ impl Core for Gateway {
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.stack.poll_transmit()
+        let packet = self.inner.pop_front().map(Transmit::Inner);
+        packet.or_else(|| self.stack.poll_transmit())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

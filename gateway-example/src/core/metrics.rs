@@ -4,6 +4,7 @@ use super::answer::layer_of;
 use super::book::Histogram;
 use super::gateway::Gateway;
 use super::status::Stage;
+use crate::config::FirewallAction;
 use crate::metrics::{Exposition, Kind};
 use std::collections::BTreeMap;
 
@@ -22,9 +23,15 @@ impl Gateway {
         let count = self.stack.l2tp_sessions();
         to.family("l2tp_sessions", Gauge, "L2TP calls")
             .sample([], count);
+        to.family(
+            "l2tp_control_retransmits_total",
+            Counter,
+            "L2TP control messages that we repeated",
+        )
+        .sample([], self.stack.l2tp_retransmits());
         self.expose_ppp(to);
-        let mut pool = to.family("pool_addresses", Gauge, "Addresses in use");
-        pool.sample([("state", "used")], self.aaa.addresses_in_use());
+        self.expose_pools(to);
+        self.expose_rules(to);
         to.family("nat_flows", Gauge, "Flows that the firewall follows")
             .sample([], self.firewall.flow_count());
         let mut dropped = to.family(
@@ -97,13 +104,82 @@ impl Gateway {
             "IKE requests that came again",
         )
         .sample([], stats.duplicates);
-        let setups = &self.book.tally.setups;
-        let bounds =
-            Histogram::BOUNDS.map(|ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0);
-        let bounds: Vec<_> = bounds.into_iter().zip(setups.buckets).collect();
-        let help = "From the end of main mode until packets flow";
-        to.family("connection_setup_seconds", Kind::Histogram, help)
-            .histogram(&bounds, setups.count, setups.sum.as_secs_f64());
+        let mut messages = to.family("ike_messages_total", Kind::Counter, "IKE messages");
+        for (dir, count) in [("in", stats.received), ("out", stats.sent)] {
+            for (exchange, count) in [
+                ("main", count.main),
+                ("quick", count.quick),
+                ("informational", count.informational),
+                ("other", count.other),
+            ] {
+                messages.sample([("dir", dir), ("exchange", exchange)], count);
+            }
+        }
+        let mut dpd = to.family("ike_dpd_total", Kind::Counter, "Dead peer detection");
+        dpd.sample([("result", "asked")], stats.dpd_asked);
+        dpd.sample([("result", "answered")], stats.dpd_answered);
+        dpd.sample([("result", "dead")], stats.dpd_dead);
+        to.family(
+            "ike_cookie_challenges_total",
+            Kind::Counter,
+            "First messages answered with a cookie that leaves no state",
+        )
+        .sample([], stats.cookie_challenges);
+        let tally = &self.book.tally;
+        for (name, help, took) in [
+            (
+                "ike_handshake_duration_seconds",
+                "Main mode, from its first message here to the end",
+                &tally.handshakes,
+            ),
+            (
+                "connection_setup_seconds",
+                "From the end of main mode until packets flow",
+                &tally.setups,
+            ),
+        ] {
+            let seconds = |ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0;
+            let bounds: Vec<_> = Histogram::BOUNDS
+                .map(seconds)
+                .into_iter()
+                .zip(took.buckets)
+                .collect();
+            to.family(name, Kind::Histogram, help).histogram(
+                &bounds,
+                took.count,
+                took.sum.as_secs_f64(),
+            );
+        }
+    }
+
+    /// Users' own addresses are of no pool.
+    fn expose_pools(&self, to: &mut Exposition) {
+        let mut family = to.family("pool_addresses", Kind::Gauge, "Addresses of the pools");
+        let pools = &self.config.pool;
+        let named = pools.named.iter().map(|(name, pool)| (name.as_str(), pool));
+        for (name, pool) in std::iter::once(("default", &pools.range)).chain(named) {
+            let leased = self.sessions.values().filter_map(|s| s.leased);
+            let used = leased.filter(|address| pool.contains(*address)).count();
+            let used = u64::try_from(used).unwrap_or(u64::MAX);
+            let free = pool.size().saturating_sub(used);
+            family.sample([("pool", name), ("state", "used")], used);
+            family.sample([("pool", name), ("state", "free")], free);
+        }
+    }
+
+    fn expose_rules(&self, to: &mut Exposition) {
+        let help = "Packets that rules have decided about: the first of each flow";
+        let mut family = to.family("fw_packets_total", Kind::Counter, help);
+        let rules = self.config.firewall.rules.iter();
+        for (number, (rule, hits)) in rules.zip(self.firewall.rule_hits()).enumerate() {
+            let action = match rule.action {
+                FirewallAction::Allow => "allow",
+                FirewallAction::Deny => "deny",
+                FirewallAction::ForwardTo(..) => "forward",
+            };
+            let number = (number + 1).to_string();
+            family.sample([("rule", &number), ("action", action)], hits);
+        }
     }
 
     fn expose_esp(&self, to: &mut Exposition) {
@@ -136,7 +212,7 @@ impl Gateway {
         let up = self
             .book
             .live()
-            .filter(|(_, live)| live.stage == Stage::Connected);
+            .filter(|(_, live)| live.state() == Stage::Connected);
         to.family("ppp_sessions", Kind::Gauge, "Peers whose packets flow")
             .sample([], up.count());
         let help = "PPP authentications by outcome";

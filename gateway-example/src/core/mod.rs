@@ -8,6 +8,7 @@ mod answer;
 mod book;
 mod client;
 mod convert;
+mod dialer;
 mod event;
 mod gateway;
 mod journal;
@@ -21,7 +22,8 @@ mod stack;
 mod status;
 
 pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
-pub use event::{Event, KeyEvent};
+pub use dialer::Dialer;
+pub use event::{Event, KeyEvent, Weakness};
 pub use gateway::{Gateway, GatewayError, GatewayEvent, ReloadError, needs_restart};
 pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};
@@ -63,6 +65,8 @@ pub enum Transmit {
         /// The ESP packet.
         payload: Vec<u8>,
     },
+    /// Hand this IP packet to the unencrypted side.
+    Inner(Vec<u8>),
 }
 
 /// What to do with the packet that a `handle_` call was given; it is in the same buffer.

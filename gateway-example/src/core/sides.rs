@@ -35,7 +35,9 @@ fn is_lan(config: &Config, address: Ipv4Addr) -> bool {
 
 impl Sides {
     pub(super) fn new(firewall: &mut Firewall, config: &Config) -> Self {
-        let lan = firewall.add_interface(Interface::private());
+        let mut office = Interface::private();
+        office.error_source = Some(config.ppp.local);
+        let lan = firewall.add_interface(office);
         let global = config.internet.as_ref().and_then(|i| i.address);
         let internet = global.map(|address| {
             let mut interface = Interface::public();

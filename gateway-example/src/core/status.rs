@@ -106,6 +106,8 @@ pub enum Stage {
     Ipcp,
     /// Packets flow.
     Connected,
+    /// The call has ended here; the client may not know yet.
+    Closing,
 }
 
 /// Who is behind a NAT.
@@ -159,6 +161,7 @@ impl Stage {
             Self::Authentication => "authentication",
             Self::Ipcp => "ipcp",
             Self::Connected => "connected",
+            Self::Closing => "closing",
         }
     }
 }

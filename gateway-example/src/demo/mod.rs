@@ -235,6 +235,7 @@ fn log(core: &mut Gateway, timeline: &Timeline, key_log: &mut KeyLog) -> io::Res
                 timeline.step(now(), "gateway", layer, good, &text);
             }
             GatewayEvent::Key(key) => key.write(key_log)?,
+            GatewayEvent::Plain(_) => {}
         }
     }
     Ok(())

@@ -172,7 +172,7 @@ impl Warrior {
                 }
                 self.task = Task::Done(meant);
             }
-            ClientEvent::Key(_) => {}
+            ClientEvent::Key(_) | ClientEvent::Redial { .. } => {}
         }
     }
 

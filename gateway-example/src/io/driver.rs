@@ -284,6 +284,10 @@ impl<C: Core> Driver<C> {
                     remote,
                     payload,
                 } => self.devices.send_esp(local, remote, &payload),
+                Transmit::Inner(packet) => {
+                    self.devices.observe_inner(&packet);
+                    self.devices.lost += self.devices.inner.send(&[&packet]);
+                }
             }
         }
     }

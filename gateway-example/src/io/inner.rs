@@ -171,6 +171,17 @@ impl Inner {
         lost
     }
 
+    /// Takes an address from the device; nothing for a channel.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub async fn remove_address(&self, address: Ipv4Addr) -> io::Result<()> {
+        match self {
+            Self::Tun(device) => netlink::remove_address(device.if_index()?, address).await,
+            Self::Channel { .. } => Ok(()),
+        }
+    }
+
     /// Adds routes into the device after it was made; nothing for a channel.
     ///
     /// # Errors

@@ -16,6 +16,23 @@ pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()>
     result.map_err(|(step, e)| io::Error::other(format!("{} of {}: {e}", step, setup.name)))
 }
 
+/// Takes an address from a device, if it has it.
+pub(super) async fn remove_address(index: u32, address: Ipv4Addr) -> io::Result<()> {
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    let task = tokio::spawn(connection);
+    let remove = async {
+        let of_device = handle.address().get().set_link_index_filter(index);
+        let mut found = of_device.set_address_filter(IpAddr::V4(address)).execute();
+        while let Some(message) = found.try_next().await? {
+            handle.address().del(message).execute().await?;
+        }
+        Ok(())
+    };
+    let result: Result<(), rtnetlink::Error> = remove.await;
+    task.abort();
+    result.map_err(io::Error::other)
+}
+
 async fn apply(
     handle: &Handle,
     index: u32,

@@ -1,7 +1,7 @@
 //! `gateway top`: who uses how much, live.
 
 use super::{bytes, clean, duration, rate};
-use crate::core::SessionStatus;
+use crate::core::{SessionStatus, Stage};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
@@ -95,9 +95,10 @@ impl Top {
 
     fn heading(&self) -> Paragraph<'_> {
         let sum = |of: fn(&Client) -> u64| self.clients.iter().map(of).fold(0, u64::saturating_add);
+        let up = |c: &&Client| c.session.state == Stage::Connected;
         let text = format!(
             "gateway top: {} connected, in {}, out {}",
-            self.clients.len(),
+            self.clients.iter().filter(up).count(),
             rate(sum(|c| c.rates.0)),
             rate(sum(|c| c.rates.1)),
         );
@@ -182,7 +183,7 @@ fn bar(rates: (u64, u64), most: u64, room: u16) -> Line<'static> {
 #[cfg(test)]
 mod tests {
     use super::Top;
-    use crate::core::SessionStatus;
+    use crate::core::{SessionStatus, Stage};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use std::time::{Duration, Instant};
@@ -190,6 +191,7 @@ mod tests {
     fn client(id: u64, user: &str, bytes_in: u64, bytes_out: u64) -> SessionStatus {
         SessionStatus {
             id,
+            state: Stage::Connected,
             user: Some(user.into()),
             address: Some(format!("192.168.200.{}", 9 + id)),
             peer: "203.0.113.9:4500".into(),
@@ -242,6 +244,15 @@ mod tests {
         assert!(!lines[4].contains('█'), "{lines:#?}");
         assert_eq!(lines[23], "q quit   up/down scroll");
         assert!(lines.iter().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn only_who_is_connected_is_counted() {
+        let mut top = two_looks();
+        let still = SessionStatus::default();
+        let start = top.looked.unwrap();
+        top.update(start, vec![client(1, "ann", 0, 0), still]);
+        assert!(screen(&top, 80)[0].starts_with("gateway top: 1 connected"));
     }
 
     #[test]

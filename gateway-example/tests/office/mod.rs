@@ -6,8 +6,8 @@ use crate::common::{PSK, SERVER, entropy, office};
 use gateway_example::config::{Config, Secret};
 use gateway_example::control::{Refusal, Request};
 use gateway_example::core::{
-    Client, ClientConfig, ClientEvent, Core, Explanation, Forward, Gateway, GatewayEvent, HEADROOM,
-    Path, SessionStatus, Sessions, Transmit,
+    Client, ClientConfig, ClientEvent, Core, Dialer, Explanation, Forward, Gateway, GatewayEvent,
+    HEADROOM, Path, SessionStatus, Sessions, Transmit,
 };
 use simnet::{Datagram, Host, HostId, Link, Nat, World};
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ pub const OFFICE: Ipv4Addr = Ipv4Addr::new(192, 168, 8, 10);
 pub enum Node {
     Gateway(Gateway),
     Client(Client),
+    Dialer(Dialer),
 }
 
 pub struct Peer {
@@ -32,9 +33,15 @@ pub struct Peer {
     pub address: Option<Ipv4Addr>,
     pub gone: Option<String>,
     pub native: usize,
+    /// Connections that have come up.
+    pub calls: usize,
+    /// IKE messages in the clear, and whether they went out.
+    pub plain: Vec<(bool, Vec<u8>)>,
+    /// Pauses before other calls.
+    pub waits: Vec<Duration>,
     /// Hears nothing, says nothing, and its timers stand still.
     pub asleep: bool,
-    /// Lines of the gateway's log, with whom they concern.
+    /// Lines of its log, a gateway's with whom they concern.
     pub log: Vec<(Option<u64>, String)>,
 }
 
@@ -47,6 +54,9 @@ impl Peer {
             address: None,
             gone: None,
             native: 0,
+            calls: 0,
+            plain: Vec::new(),
+            waits: Vec::new(),
             asleep: false,
             log: Vec::new(),
         }
@@ -56,20 +66,21 @@ impl Peer {
         match &mut self.node {
             Node::Gateway(gateway) => gateway,
             Node::Client(client) => client,
+            Node::Dialer(dialer) => dialer,
         }
     }
 
     pub fn client(&mut self) -> &mut Client {
         match &mut self.node {
             Node::Client(client) => client,
-            Node::Gateway(_) => panic!("not a client"),
+            Node::Gateway(_) | Node::Dialer(_) => panic!("not a client"),
         }
     }
 
     pub fn gateway(&mut self) -> &mut Gateway {
         match &mut self.node {
             Node::Gateway(gateway) => gateway,
-            Node::Client(_) => panic!("not a gateway"),
+            Node::Client(_) | Node::Dialer(_) => panic!("not a gateway"),
         }
     }
 
@@ -114,6 +125,27 @@ impl Peer {
         self.push(Path { local, remote }, payload);
     }
 
+    fn client_event(&mut self) -> Option<ClientEvent> {
+        match &mut self.node {
+            Node::Client(client) => client.poll_event(),
+            Node::Dialer(dialer) => dialer.poll_event(),
+            Node::Gateway(_) => None,
+        }
+    }
+
+    fn note(&mut self, event: ClientEvent) {
+        match event {
+            ClientEvent::Connected { address, .. } => {
+                self.address = Some(address);
+                self.calls += 1;
+            }
+            ClientEvent::Disconnected { reason } => self.gone = Some(reason),
+            ClientEvent::Step { text, .. } => self.log.push((None, text)),
+            ClientEvent::Redial { after } => self.waits.push(after),
+            _ => {}
+        }
+    }
+
     pub fn drain(&mut self) {
         while let Some(transmit) = self.core().poll_transmit() {
             match transmit {
@@ -126,23 +158,27 @@ impl Peer {
                     self.native += 1;
                     self.push_native(local, remote, &payload);
                 }
+                Transmit::Inner(packet) => self.inner.push(packet),
             }
         }
         match &mut self.node {
             Node::Gateway(gateway) => {
                 while let Some(event) = gateway.poll_event() {
-                    if let GatewayEvent::Step { peer, text, .. } = event {
-                        self.log.push((peer.map(|peer| peer.number()), text));
+                    match event {
+                        GatewayEvent::Step { peer, text, .. } => {
+                            self.log.push((peer.map(|peer| peer.number()), text));
+                        }
+                        GatewayEvent::Plain(message) => {
+                            let bytes = message.as_bytes().to_vec();
+                            self.plain.push((message.is_outgoing(), bytes));
+                        }
+                        _ => {}
                     }
                 }
             }
-            Node::Client(client) => {
-                while let Some(event) = client.poll_event() {
-                    match event {
-                        ClientEvent::Connected { address, .. } => self.address = Some(address),
-                        ClientEvent::Disconnected { reason } => self.gone = Some(reason),
-                        _ => {}
-                    }
+            Node::Client(_) | Node::Dialer(_) => {
+                while let Some(event) = self.client_event() {
+                    self.note(event);
                 }
             }
         }
@@ -187,6 +223,7 @@ impl Host for Peer {
         match &self.node {
             Node::Gateway(gateway) => gateway.poll_timeout(),
             Node::Client(client) => client.poll_timeout(),
+            Node::Dialer(dialer) => dialer.poll_timeout(),
         }
     }
 }
@@ -225,18 +262,35 @@ impl Office {
         user: (&str, &str),
         change: impl FnOnce(&mut ClientConfig),
     ) -> HostId {
+        let mut config = self.caller(address, user);
+        change(&mut config);
+        let mut client = Client::new(config, entropy(next_seed())).unwrap();
+        client.connect(self.world.now).unwrap();
+        let peer = Peer::new(Node::Client(client));
+        self.world
+            .add_host(peer, Ipv4Addr::from(address).into(), nat)
+    }
+
+    fn caller(&self, address: [u8; 4], user: (&str, &str)) -> ClientConfig {
         let path = Path {
             local: SocketAddr::from((address, 500)),
             remote: SocketAddr::from((self.reached_at, 500)),
         };
         let (psk, password) = (Secret::new(PSK.into()), Secret::new(user.1.into()));
-        let mut config = ClientConfig::new(path, psk, user.0.into(), password);
-        change(&mut config);
-        static SEEDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
-        let seed = SEEDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut client = Client::new(config, entropy(seed)).unwrap();
-        client.connect(self.world.now).unwrap();
-        let peer = Peer::new(Node::Client(client));
+        ClientConfig::new(path, psk, user.0.into(), password)
+    }
+
+    /// A warrior that calls again by itself.
+    pub fn dialer(
+        &mut self,
+        address: [u8; 4],
+        nat: Option<simnet::NatId>,
+        user: (&str, &str),
+    ) -> HostId {
+        let config = self.caller(address, user);
+        let mut dialer = Dialer::new(config, Box::new(|| entropy(next_seed()))).unwrap();
+        dialer.connect(self.world.now).unwrap();
+        let peer = Peer::new(Node::Dialer(dialer));
         self.world
             .add_host(peer, Ipv4Addr::from(address).into(), nat)
     }
@@ -304,6 +358,11 @@ impl Office {
         ];
         assert_eq!(counts, [0; 6], "{:?}", status.drops);
     }
+}
+
+fn next_seed() -> u64 {
+    static SEEDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
+    SEEDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 pub fn udp(from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {

@@ -74,6 +74,7 @@ impl Endpoint {
 
     fn dispatch(&mut self, now: Instant, incoming: Incoming<'_>) -> Result<(), Error> {
         let header = &incoming.header;
+        self.stats.received.count(header.exchange);
         if incoming.path.local == incoming.path.remote {
             return Err(Error::Unexpected("isakmp_from_ourselves"));
         }

@@ -4,6 +4,7 @@ mod parsers;
 
 pub use parsers::*;
 
+use super::outgoing::seal_phase2;
 use super::{Endpoint, State};
 use crate::config::{Config, Path, Peer, PeerMatch};
 use crate::event::Event;
@@ -101,7 +102,7 @@ impl Connected {
             ExchangeType::Informational
         };
         let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
-        if let Ok((mut message, _)) = Endpoint::seal_phase2(sa, exchange, id, &iv, &[], chain) {
+        if let Ok((mut message, _)) = seal_phase2(sa, exchange, id, &iv, &[], chain) {
             let _ = self
                 .server
                 .handle_datagram(self.now, self.back(), &mut message);

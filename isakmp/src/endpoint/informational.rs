@@ -29,7 +29,7 @@ impl Endpoint {
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let iv = keys.iv(incoming.header.message_id);
         let mut plain = Vec::new();
-        let (message, _) = Self::open_phase2(keys, incoming, &iv, &[], &mut plain)?;
+        let (message, _) = self.open_phase2(keys, incoming, &iv, &[], &mut plain)?;
         if message.all(payload::NOTIFICATION).any(once) {
             self.use_id(sa, incoming.header.message_id)?;
             self.alive(now, sa);
@@ -76,17 +76,18 @@ impl Endpoint {
             Notify::R_U_THERE_ACK => {
                 let sequence = sa.dpd.as_ref().map(|d| d.sequence.to_be_bytes());
                 if sequence.as_ref().is_some_and(|s| s == notify.data) {
+                    self.stats.dpd_answered += 1;
                     self.alive(now, sa);
                 }
             }
             Notify::INITIAL_CONTACT => self.initial_contact(now, sa),
-            kind if kind < Notify::FIRST_STATUS => self.peer_refused(sa, notify),
+            kind if kind < Notify::FIRST_STATUS => self.peer_refused(now, sa, notify),
             _ => {}
         }
     }
 
     /// The peer does not like a quick mode of ours: the one it names, or the oldest.
-    fn peer_refused(&mut self, sa: &mut Sa, notify: &Notify<'_>) {
+    fn peer_refused(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>) {
         let open = |q: &super::state::Quick| matches!(q.state, QuickState::AwaitMessage2);
         let spi = <[u8; 4]>::try_from(notify.spi).ok().map(u32::from_be_bytes);
         let named = sa
@@ -106,7 +107,7 @@ impl Endpoint {
                 "the peer answered quick mode with {}",
                 error_name(notify.kind)
             );
-            self.fail_quick(sa, &quick, reason, &hint);
+            self.fail_quick(now, sa, &quick, reason, &hint);
         }
     }
 
@@ -116,7 +117,7 @@ impl Endpoint {
                 // The peer names what it receives on: our outbound SPI.
                 (PROTO_ESP, Ok(spi)) => self.peer_deleted_child(sa, u32::from_be_bytes(spi)),
                 (PROTO_ISAKMP, _) if sa.is_spi(spi) => {
-                    self.close_sa(sa, CloseReason::PeerDeleted);
+                    self.close_sa(now, sa, CloseReason::PeerDeleted);
                 }
                 (PROTO_ISAKMP, _) => self.peer_deleted_sibling(now, sa, spi),
                 _ => {}
@@ -125,7 +126,7 @@ impl Endpoint {
     }
 
     /// An SA may delete another of the same peer: strongSwan does after a rekey.
-    fn peer_deleted_sibling(&mut self, _now: Instant, sa: &Sa, spi: &[u8]) {
+    fn peer_deleted_sibling(&mut self, now: Instant, sa: &Sa, spi: &[u8]) {
         let Some(cookies) = cookies(spi) else { return };
         let id = self.by_cookies.get(&cookies).copied();
         let same = |id: &SaId| {
@@ -137,7 +138,7 @@ impl Endpoint {
         };
         if let Some(id) = id.filter(same) {
             self.with_sa(id, |endpoint, other| {
-                endpoint.close_sa(other, CloseReason::PeerDeleted);
+                endpoint.close_sa(now, other, CloseReason::PeerDeleted);
             });
         }
     }
@@ -151,7 +152,7 @@ impl Endpoint {
         if sa.peer_sequence.is_none_or(|highest| sequence > highest) {
             sa.peer_sequence = Some(sequence);
             self.alive(now, sa);
-            self.move_sa(sa, path);
+            self.move_peer(sa, path);
             for quick in sa.quicks.values_mut() {
                 quick.path = path;
             }
@@ -192,7 +193,9 @@ impl Endpoint {
     fn inform(&mut self, sa: &Sa, chain: Chain) {
         let id = self.new_message_id(sa);
         let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
-        let sealed = Self::seal_phase2(sa, ExchangeType::Informational, id, &iv, &[], chain);
+        let kind = ExchangeType::Informational;
+        let sealed = Self::authentic(sa, id, &[], chain)
+            .and_then(|chain| self.seal(sa.path, sa, kind, id, &iv, &chain));
         if let Ok((message, _)) = sealed {
             self.send(sa.path, &message, sa.fragmentation);
         }
@@ -203,7 +206,7 @@ impl Endpoint {
         let Some(dpd) = self
             .config
             .dpd
-            .filter(|_| sa.dpd_capable && sa.established())
+            .filter(|_| sa.dpd_capable && sa.established() && !sa.replaced)
         else {
             return;
         };
@@ -231,6 +234,7 @@ impl Endpoint {
         if state.unanswered >= dpd.retries {
             return false;
         }
+        self.stats.dpd_asked += 1;
         state.unanswered += 1;
         state.sequence = state.sequence.wrapping_add(1);
         state.due = now + dpd.retry;

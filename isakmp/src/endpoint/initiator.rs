@@ -60,6 +60,7 @@ impl Endpoint {
             peer.psk.clone(),
             first,
         ));
+        sa.started = Some(now);
         sa.peer = Some(peer);
         sa.seconds = seconds;
         sa.handshake().sa_body = sa_body;
@@ -227,9 +228,7 @@ impl Endpoint {
             );
         }
         let iv = sa.keys.as_ref().map(|k| k.iv(0)).unwrap_or_default();
-        let (message, iv) = sa
-            .encrypted(ExchangeType::Main, 0, &iv, &chain)
-            .ok_or(Error::Unexpected("isakmp_state"))?;
+        let (message, iv) = self.seal(sa.path, sa, ExchangeType::Main, 0, &iv, &chain)?;
         if let Some(keys) = &mut sa.keys {
             keys.set_iv(iv);
         }
@@ -251,7 +250,7 @@ impl Endpoint {
             && *expected != identity
         {
             let hint = format!("the peer says it is {identity}, expected was {expected}");
-            self.fail_sa(sa, RefusedReason::InvalidIdentity, &hint);
+            self.fail_sa(now, sa, RefusedReason::InvalidIdentity, &hint);
             return Err(Error::Refused("invalid_identity"));
         }
         self.establish(now, sa, incoming.path, identity);

@@ -214,6 +214,7 @@ impl Endpoint {
             return Err(Error::NotAuthentic);
         }
         let (identity, _, _) = Identity::parse(id_body)?;
+        self.opened(incoming, &plain);
         let notifies = message.all(payload::NOTIFICATION);
         let kinds = notifies
             .filter_map(|n| crate::wire::Notify::parse(n).ok())
@@ -237,9 +238,6 @@ impl Endpoint {
         sa.retransmit = None;
         sa.peer_id = Some(peer_id.clone());
         self.stats.established += 1;
-        if sa.suite.group.is_weak() {
-            tracing::warn!(peer = %sa.path.remote, suite = %sa.suite, "ISAKMP SA with a weak Diffie-Hellman group");
-        }
         let lifetime = std::time::Duration::from_secs(sa.seconds);
         sa.expires = Some(now + lifetime);
         if sa.role == Role::Initiator {
@@ -258,6 +256,9 @@ impl Endpoint {
             dialect: sa.dialect,
             suite: sa.suite,
             software: sa.software,
+            took: sa.started.map_or(std::time::Duration::ZERO, |at| {
+                now.saturating_duration_since(at)
+            }),
         });
         self.move_sa(sa, path);
         if let Some(old) = sa.replaces.take() {
@@ -267,7 +268,16 @@ impl Endpoint {
     }
 
     /// Gives up on an SA that did not come up.
-    pub(super) fn fail_sa(&mut self, sa: &mut Sa, reason: RefusedReason, hint: &str) {
+    pub(super) fn fail_sa(&mut self, now: Instant, sa: &mut Sa, reason: RefusedReason, hint: &str) {
+        if let Some(old) = sa.replaces {
+            self.with_sa(old, |_, old| {
+                old.renewing = false;
+                old.rekey_at = Some(now + super::children::RENEW_AGAIN);
+            });
+        }
+        for old in sa.wanted.drain(..).filter_map(|w| w.replaces) {
+            self.renew_again(now, old);
+        }
         let offer = match sa.role {
             Role::Initiator => self
                 .offered(sa)

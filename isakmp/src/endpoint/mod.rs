@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod informational;
 mod initiator;
 mod main_mode;
+mod outgoing;
 mod places;
 mod psks;
 mod quick;
@@ -17,6 +18,7 @@ mod quick_initiator;
 mod quick_responder;
 mod responder;
 mod state;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -35,7 +37,8 @@ use fragment::Fragments;
 use places::Places;
 use psks::Psks;
 use rand_core::CryptoRng;
-use state::{Child, QuickState, Sa, State, Wanted};
+use state::{Child, Quick, QuickState, Sa, State, Wanted};
+pub use stats::{Messages, Stats};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -69,32 +72,13 @@ pub struct Endpoint {
     serial: u64,
     stats: Stats,
     key_log: bool,
+    plain_messages: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Sa(SaId),
     Child(ChildId),
-}
-
-/// Counts since the endpoint was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Main modes completed.
-    pub established: u64,
-    /// Quick modes completed.
-    pub children: u64,
-    /// Diffie-Hellman computations.
-    pub exchanges: u64,
-    /// Requests that came again and got the same answer.
-    pub duplicates: u64,
-    /// Messages that we repeated.
-    pub retransmits: u64,
-    /// First messages refused.
-    pub refused: u64,
-    /// Events lost because the owner did not take them.
-    pub events_lost: u64,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -141,6 +125,7 @@ impl Endpoint {
             refusals: None,
             serial: 0,
             stats: Stats::default(),
+            plain_messages: false,
         })
     }
 
@@ -167,6 +152,12 @@ impl Endpoint {
                 self.event(Event::KeyLog(KeyLogLine::new(cookie, key)));
             }
         }
+    }
+
+    /// Tells encrypted messages in the clear, as [`Event::Plain`], from now on or no longer. Off at
+    /// first: whoever has them knows who negotiates with whom.
+    pub fn set_plain_messages(&mut self, on: bool) {
+        self.plain_messages = on;
     }
 
     // --- commands ---
@@ -248,16 +239,19 @@ impl Endpoint {
     ///
     /// Call it for packets only that are newer than all before (highest sequence number).
     pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) {
-        let Some(entry) = self.children.get(&child) else {
+        let Some(entry) = self.children.get_mut(&child) else {
             return;
         };
-        let moved = entry.path != path;
-        let known = self.with_sa(entry.sa, |endpoint, sa| {
+        let (id, moved, retires) = (entry.sa, entry.path != path, entry.retires.take());
+        let known = self.with_sa(id, |endpoint, sa| {
             endpoint.alive(now, sa);
             if moved && path.local.port() == sa.path.local.port() {
-                endpoint.move_sa(sa, path);
+                endpoint.move_peer(sa, path);
             }
         });
+        if let Some(old) = retires {
+            self.end_child(now, old, CloseReason::Replaced);
+        }
         if known.is_none() && moved {
             self.move_child(child, path);
         }
@@ -277,6 +271,14 @@ impl Endpoint {
                 endpoint.computed(now, sa, result);
             }
         });
+    }
+
+    /// Whether a quick mode is under way or to be started.
+    #[must_use]
+    pub fn is_negotiating(&self, sa: SaId) -> bool {
+        let open = |q: &Quick| !matches!(q.state, QuickState::Done);
+        let busy = |sa: &Sa| !sa.wanted.is_empty() || sa.quicks.values().any(|q| open(q));
+        self.sas.get(&sa).is_some_and(|sa| busy(sa))
     }
 
     // --- output ---
@@ -444,34 +446,6 @@ impl Endpoint {
         }
     }
 
-    /// Sends an ISAKMP message, in fragments if it is long and the peer can.
-    fn send(&mut self, path: Path, message: &[u8], fragmentation: bool) {
-        match self.config.fragment_size {
-            Some(size) if fragmentation && message.len() > size => {
-                for part in fragment::split(message, size) {
-                    self.send_datagram(path, &part);
-                }
-            }
-            _ => self.send_datagram(path, message),
-        }
-    }
-
-    fn send_datagram(&mut self, path: Path, message: &[u8]) {
-        let marker: &[u8] = if path.local.port() == self.config.natt_port {
-            &natt::NON_ESP_MARKER
-        } else {
-            &[]
-        };
-        self.transmit(path, [marker, message].concat());
-    }
-
-    /// An owner that takes nothing loses datagrams, as a network does.
-    fn transmit(&mut self, path: Path, payload: Vec<u8>) {
-        if self.transmits.len() < self.config.limits.events {
-            self.transmits.push_back(Transmit { path, payload });
-        }
-    }
-
     /// Has a computation done; `computed` follows, at once or later.
     fn compute(&mut self, now: Instant, sa: &mut Sa, purpose: Purpose, work: Work) {
         self.stats.exchanges += u64::from(work.exchange.is_some());
@@ -520,36 +494,13 @@ impl Endpoint {
             tracing::debug!(peer = %sa.path.remote, reason = error.reason(), "exchange failed");
             if sa.state == State::Computing {
                 self.fail_sa(
+                    now,
                     sa,
                     RefusedReason::PeerRefused,
                     "the peer's Diffie-Hellman value is invalid",
                 );
             }
         }
-    }
-
-    /// The peer has proved that it is at `path`.
-    fn move_sa(&mut self, sa: &mut Sa, path: Path) {
-        if sa.path == path {
-            return;
-        }
-        let own = self.children_of(sa).filter(|(_, c)| c.sa == sa.id);
-        let own: Vec<_> = own.map(|(id, _)| id).collect();
-        if sa.established() {
-            self.unplace_sa(sa);
-        }
-        let old = std::mem::replace(&mut sa.path, path);
-        if sa.established() {
-            self.place_sa(sa);
-        }
-        for child in own {
-            self.move_child(child, path);
-        }
-        self.event(Event::PathChanged {
-            sa: sa.id,
-            old,
-            new: path,
-        });
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::Endpoint;
 use super::state::{Child, Sa};
-use crate::event::{ChildId, SaId};
+use crate::config::Path;
+use crate::event::{ChildId, Event, SaId};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
@@ -63,7 +64,7 @@ impl Endpoint {
     }
 
     /// The peer of a child is at another address.
-    pub(super) fn move_child(&mut self, id: ChildId, path: crate::config::Path) {
+    pub(super) fn move_child(&mut self, id: ChildId, path: Path) {
         if let Some(mut child) = self.take_child(id) {
             child.path = path;
             self.place_child(id, child);
@@ -92,6 +93,12 @@ impl Endpoint {
             .collect()
     }
 
+    /// The newest of them that no other has replaced.
+    pub(super) fn heir(&self, sa: &Sa) -> Option<SaId> {
+        let mut siblings = self.siblings(sa).into_iter().rev();
+        siblings.find(|id| self.sas.get(id).is_some_and(|sa| !sa.replaced))
+    }
+
     /// Established SAs at an address, the newest first.
     pub(super) fn sas_at(&self, at: SocketAddr) -> impl Iterator<Item = &Sa> {
         self.places
@@ -99,5 +106,39 @@ impl Endpoint {
             .at(at)
             .rev()
             .filter_map(|id| self.sas.get(&id).map(|sa| &**sa))
+    }
+
+    /// The peer has proved that it is at `path`, and all SAs with it go there.
+    pub(super) fn move_peer(&mut self, sa: &mut Sa, path: Path) {
+        if sa.path != path {
+            for id in self.siblings(sa) {
+                self.with_sa(id, |endpoint, sibling| endpoint.move_sa(sibling, path));
+            }
+            self.move_sa(sa, path);
+        }
+    }
+
+    /// The peer has proved that it is at `path`.
+    pub(super) fn move_sa(&mut self, sa: &mut Sa, path: Path) {
+        if sa.path == path {
+            return;
+        }
+        let own = self.children_of(sa).filter(|(_, c)| c.sa == sa.id);
+        let own: Vec<_> = own.map(|(id, _)| id).collect();
+        if sa.established() {
+            self.unplace_sa(sa);
+        }
+        let old = std::mem::replace(&mut sa.path, path);
+        if sa.established() {
+            self.place_sa(sa);
+        }
+        for child in own {
+            self.move_child(child, path);
+        }
+        self.event(Event::PathChanged {
+            sa: sa.id,
+            old,
+            new: path,
+        });
     }
 }

@@ -6,11 +6,11 @@ use super::{Endpoint, digest, soft};
 use crate::config::{PeerMatch, Selector};
 use crate::crypto;
 use crate::error::Error;
-use crate::event::{ChildId, ChildSa, CloseReason, Event, RefusedReason, Role};
+use crate::event::{ChildId, ChildSa, Event, RefusedReason, Role};
 use crate::job::{ChildInput, Derivation, Derived, Exchange, JobResult, Purpose, Work};
 use crate::keys::Keys;
 use crate::suite::{ChildSuite, EspIntegrity};
-use crate::wire::{Chain, ExchangeType, Identity, Message, payload};
+use crate::wire::{Chain, Identity, Message, PROTO_ESP, payload};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,17 @@ impl Endpoint {
             return self.handle_quick_1(now, sa, incoming, digest);
         };
         if let Some(reply) = quick.answered.as_mut().and_then(|a| a.repeat(&digest)) {
+            let done = quick.role == Role::Initiator && matches!(quick.state, QuickState::Done);
+            let spi = quick.inbound_spi;
             // It may have been sent again by anybody: what goes out on a timer stays where it was.
             sa.quicks.insert(id, quick);
-            self.repeat(sa, incoming.path, reply);
+            if done && !self.inbound_spis.contains(&spi) {
+                // The peer asks for message 3 of SAs that have ended meanwhile.
+                self.stats.duplicates += 1;
+                self.send_delete(sa, PROTO_ESP, &spi.to_be_bytes());
+            } else {
+                self.repeat(sa, incoming.path, reply);
+            }
             return Ok(());
         }
         let awaited_2 = matches!(quick.state, QuickState::AwaitMessage2);
@@ -102,7 +110,7 @@ impl Endpoint {
         };
         let Some(output) = result.output else {
             let hint = "the peer's Diffie-Hellman value is invalid";
-            self.fail_quick(sa, &quick, RefusedReason::PeerRefused, hint);
+            self.fail_quick(now, sa, &quick, RefusedReason::PeerRefused, hint);
             return Err(Error::InvalidKeyExchange);
         };
         let derived = match (output.keys, &mut quick.child) {
@@ -129,6 +137,7 @@ impl Endpoint {
 
     /// Decrypts a phase 2 message and verifies its HASH payload over `prefix` and the rest.
     pub(super) fn open_phase2<'p>(
+        &mut self,
         keys: &Keys,
         incoming: &Incoming<'_>,
         iv: &[u8],
@@ -153,26 +162,22 @@ impl Endpoint {
         if !crypto::equal(first.body, expected.as_bytes()) {
             return Err(Error::NotAuthentic);
         }
+        self.opened(incoming, plain);
         Ok((message, next))
     }
 
-    /// Encrypts a phase 2 message with its HASH payload in front: the message, and the IV after it.
-    pub(super) fn seal_phase2(
+    /// A phase 2 message with its HASH payload in front.
+    pub(super) fn authentic(
         sa: &Sa,
-        exchange: ExchangeType,
         id: u32,
-        iv: &[u8],
         nonce: &[u8],
         mut chain: Chain,
-    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
-        let state = Error::Unexpected("isakmp_state");
-        let Some(keys) = &sa.keys else {
-            return Err(state);
-        };
+    ) -> Result<Chain, Error> {
+        let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let rest = chain.encode();
         let hash = keys.phase2_hash(&[&id.to_be_bytes(), nonce, &rest]);
         chain.prepend(payload::HASH, hash.as_bytes().to_vec());
-        sa.encrypted(exchange, id, iv, &chain).ok_or(state)
+        Ok(chain)
     }
 
     /// An SPI that no other SA of ours has.
@@ -293,6 +298,9 @@ impl Endpoint {
             ),
             selectors: [local, remote],
             rekey_at: (quick.role == Role::Initiator).then(|| now + soft(seconds)),
+            renewing: false,
+            retires: None,
+            retire_at: None,
             expires: now + Duration::from_secs(seconds),
         });
         self.deadlines
@@ -301,7 +309,7 @@ impl Endpoint {
         self.stats.children += 1;
         self.event(Event::ChildEstablished(Box::new(established)));
         if let (Role::Initiator, Some(old)) = (quick.role, known) {
-            self.end_child_of(now, sa, old, CloseReason::Replaced);
+            self.retire(now, old, id);
         }
         self.limit_children(now, sa);
     }

@@ -97,7 +97,8 @@ impl Endpoint {
                 chain.push(kind, body);
             }
         }
-        let (message, iv) = Self::seal_phase2(sa, ExchangeType::Quick, id, &quick.iv, &[], chain)?;
+        let chain = Self::authentic(sa, id, &[], chain)?;
+        let (message, iv) = self.seal(sa.path, sa, ExchangeType::Quick, id, &quick.iv, &chain)?;
         self.send(sa.path, &message, sa.fragmentation);
         quick.iv = iv;
         quick.state = QuickState::AwaitMessage2;
@@ -120,7 +121,7 @@ impl Endpoint {
     ) -> Result<(), Error> {
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let mut plain = Vec::new();
-        let (message, iv) = Self::open_phase2(
+        let (message, iv) = self.open_phase2(
             keys,
             incoming,
             &quick.iv,
@@ -205,9 +206,7 @@ impl Endpoint {
         let nonces = [&quick.initiator_nonce[..], &quick.responder_nonce];
         let hash = keys.phase2_hash(&[&[0], &id.to_be_bytes(), nonces[0], nonces[1]]);
         let chain = Chain::default().with(payload::HASH, hash.as_bytes());
-        let (message, _) = sa
-            .encrypted(ExchangeType::Quick, id, &quick.iv, &chain)
-            .ok_or(Error::Unexpected("isakmp_state"))?;
+        let (message, _) = self.seal(sa.path, sa, ExchangeType::Quick, id, &quick.iv, &chain)?;
         self.send(sa.path, &message, sa.fragmentation);
         if let Some(answered) = &mut quick.answered {
             answered.reply = Some(message);
@@ -220,8 +219,18 @@ impl Endpoint {
     }
 
     /// A quick mode of ours has failed.
-    pub(super) fn fail_quick(&mut self, sa: &Sa, quick: &Quick, reason: RefusedReason, hint: &str) {
+    pub(super) fn fail_quick(
+        &mut self,
+        now: Instant,
+        sa: &Sa,
+        quick: &Quick,
+        reason: RefusedReason,
+        hint: &str,
+    ) {
         self.inbound_spis.remove(&quick.inbound_spi);
+        if let Some(old) = quick.wanted.as_ref().and_then(|w| w.replaces) {
+            self.renew_again(now, old);
+        }
         let offer = quick
             .wanted
             .iter()

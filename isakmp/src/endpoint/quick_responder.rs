@@ -29,7 +29,7 @@ impl Endpoint {
         let id = incoming.header.message_id;
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let mut plain = Vec::new();
-        let (message, iv) = Self::open_phase2(keys, incoming, &keys.iv(id), &[], &mut plain)?;
+        let (message, iv) = self.open_phase2(keys, incoming, &keys.iv(id), &[], &mut plain)?;
         self.use_id(sa, id)?;
         if sa.quicks.len() >= self.config.limits.quick_modes_per_sa && !self.forget_quick(sa) {
             return Err(Error::Limit("isakmp_quick_mode_limit"));
@@ -188,14 +188,8 @@ impl Endpoint {
             chain.push(kind, body);
         }
         quick.child = Some(child);
-        let (reply, iv) = Self::seal_phase2(
-            sa,
-            ExchangeType::Quick,
-            id,
-            &quick.iv,
-            &quick.initiator_nonce,
-            chain,
-        )?;
+        let chain = Self::authentic(sa, id, &quick.initiator_nonce, chain)?;
+        let (reply, iv) = self.seal(quick.path, sa, ExchangeType::Quick, id, &quick.iv, &chain)?;
         self.send(quick.path, &reply, sa.fragmentation);
         quick.iv = iv;
         quick.state = QuickState::AwaitMessage3;
@@ -237,11 +231,12 @@ impl Endpoint {
         if !crypto::equal(hash, expected.as_bytes()) {
             return Err(Error::NotAuthentic);
         }
+        self.opened(incoming, &plain);
         quick.retransmit = None;
         quick.answered = Some(Answered::new(digest, None));
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
-        self.move_sa(sa, incoming.path);
+        self.move_peer(sa, incoming.path);
         self.establish_child(now, sa, quick, incoming.path);
         Ok(())
     }

@@ -57,6 +57,7 @@ impl Endpoint {
         };
         let reply = header.encode(&chain.encode());
         if stateless {
+            self.stats.cookie_challenges += 1;
             self.send(incoming.path, &reply, false);
             return Ok(());
         }
@@ -155,6 +156,7 @@ impl Endpoint {
             opening.suite,
         ));
         sa.half_open_until = Some(now + self.config.limits.half_open_time);
+        sa.started = Some(now);
         sa.seconds = opening.seconds;
         sa.handshake().sa_body.clone_from(&opening.sa_body);
         sa.adopt(&opening.capabilities);
@@ -278,9 +280,7 @@ impl Endpoint {
             .with(payload::IDENTIFICATION, id)
             .with(payload::HASH, hash.as_bytes());
         let iv = sa.keys.as_ref().map(|k| k.iv(0)).unwrap_or_default();
-        let (reply, iv) = sa
-            .encrypted(ExchangeType::Main, 0, &iv, &chain)
-            .ok_or(Error::Unexpected("isakmp_state"))?;
+        let (reply, iv) = self.seal(incoming.path, sa, ExchangeType::Main, 0, &iv, &chain)?;
         if let Some(keys) = &mut sa.keys {
             keys.set_iv(iv);
         }
@@ -290,7 +290,7 @@ impl Endpoint {
         if notifies.contains(&Notify::INITIAL_CONTACT) {
             self.initial_contact(now, sa);
         } else if sa.first_contact {
-            self.forget_siblings(sa);
+            self.forget_siblings(now, sa);
         }
         Ok(())
     }

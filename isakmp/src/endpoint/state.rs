@@ -106,6 +106,8 @@ pub(super) struct Sa {
     pub(super) path: Path,
     pub(super) cookies: Cookies,
     pub(super) state: State,
+    /// When main mode began here.
+    pub(super) started: Option<Instant>,
     pub(super) half_open_until: Option<Instant>,
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) psk: PresharedKey,
@@ -137,6 +139,12 @@ pub(super) struct Sa {
     pub(super) expires: Option<Instant>,
     /// The SA that this one takes over from.
     pub(super) replaces: Option<SaId>,
+    /// A successor is being negotiated.
+    pub(super) renewing: bool,
+    /// A successor has taken over; what is under way may come to its end here.
+    pub(super) replaced: bool,
+    /// Packets of unknown SAs are answered from then on.
+    pub(super) quiet_until: Option<Instant>,
     /// The computation that is awaited.
     pub(super) job: Option<u64>,
     /// As it stands in the endpoint's list.
@@ -162,6 +170,7 @@ impl Sa {
                 Role::Initiator => State::AwaitMessage2,
                 Role::Responder => State::AwaitMessage3,
             },
+            started: None,
             half_open_until: None,
             peer: None,
             psk,
@@ -188,6 +197,9 @@ impl Sa {
             rekey_at: None,
             expires: None,
             replaces: None,
+            renewing: false,
+            replaced: false,
+            quiet_until: None,
             job: None,
             deadline: None,
         }
@@ -266,6 +278,12 @@ pub(super) struct Quick {
 }
 
 impl Quick {
+    /// What is to be negotiated, if that is not done yet.
+    pub(super) fn unfinished(&self) -> Option<&Wanted> {
+        let open = !matches!(self.state, QuickState::Done);
+        self.wanted.as_ref().filter(|_| open)
+    }
+
     fn next_deadline(&self) -> Instant {
         self.retransmit
             .as_ref()
@@ -310,6 +328,12 @@ pub(super) struct Child {
     pub(super) wanted: Wanted,
     pub(super) selectors: [crate::config::Selector; 2],
     pub(super) rekey_at: Option<Instant>,
+    /// A successor is being negotiated.
+    pub(super) renewing: bool,
+    /// The pair that it takes over from, until the peer has used this one.
+    pub(super) retires: Option<ChildId>,
+    /// When a pair with a successor goes at the latest.
+    pub(super) retire_at: Option<Instant>,
     pub(super) expires: Instant,
 }
 
@@ -321,8 +345,8 @@ impl Child {
     }
 
     pub(super) fn next_deadline(&self) -> Instant {
-        self.rekey_at
-            .map_or(self.expires, |at| at.min(self.expires))
+        let dates = [self.rekey_at, self.retire_at, Some(self.expires)];
+        dates.into_iter().flatten().min().unwrap_or(self.expires)
     }
 
     /// The request that would negotiate the same again.

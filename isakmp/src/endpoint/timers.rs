@@ -55,13 +55,17 @@ impl Endpoint {
             let quiet = sa.handshake.as_ref().is_none_or(|h| h.reported);
             if sa.state == State::AwaitMessage5 && !quiet {
                 let hint = "the peer sent no message 5: its pre-shared key may differ, or UDP port 4500 is blocked";
-                self.fail_sa(sa, RefusedReason::Timeout, hint);
+                self.fail_sa(now, sa, RefusedReason::Timeout, hint);
             }
             sa.state = State::Closed;
             return;
         }
         if sa.expires.is_some_and(|at| at <= now) {
-            self.end_sa(now, sa, CloseReason::Expired);
+            let reason = match sa.replaced {
+                true => CloseReason::Replaced,
+                false => CloseReason::Expired,
+            };
+            self.end_sa(now, sa, reason);
             return;
         }
         self.retransmit_main(now, sa);
@@ -70,7 +74,8 @@ impl Endpoint {
         }
         if sa.rekey_at.is_some_and(|at| at <= now) {
             sa.rekey_at = None;
-            if let Some(peer) = sa.peer.clone() {
+            if let Some(peer) = sa.peer.clone().filter(|_| !sa.renewing) {
+                sa.renewing = true;
                 // An error means that there are too many SAs; this one then just expires.
                 let _ = self.start_main(
                     now,
@@ -82,7 +87,7 @@ impl Endpoint {
             }
         }
         if sa.dpd.as_ref().is_some_and(|d| d.due <= now) && !self.ask(now, sa) {
-            self.peer_is_dead(sa);
+            self.peer_is_dead(now, sa);
             return;
         }
         if sa.keepalive.as_mut().is_some_and(|k| k.handle_timeout(now)) {
@@ -124,7 +129,7 @@ impl Endpoint {
                     format!("the peer answered {name}"),
                 ),
             };
-            self.fail_sa(sa, reason, &hint);
+            self.fail_sa(now, sa, reason, &hint);
             return;
         }
         match repeat {
@@ -144,13 +149,13 @@ impl Endpoint {
                     ),
                     _ => (RefusedReason::Timeout, "the peer has stopped answering"),
                 };
-                self.fail_sa(sa, reason, hint);
+                self.fail_sa(now, sa, reason, hint);
             }
             Repeat::NotDue => {}
         }
     }
 
-    fn quick_timeout(&mut self, now: Instant, sa: &mut Sa, id: u32) {
+    pub(super) fn quick_timeout(&mut self, now: Instant, sa: &mut Sa, id: u32) {
         let Some(quick) = sa.quicks.get_mut(&id) else {
             return;
         };
@@ -172,17 +177,18 @@ impl Endpoint {
             Repeat::NotDue if !over => {}
             _ => {
                 if let Some(quick) = sa.quicks.remove(&id) {
-                    self.end_quick(sa, &quick);
+                    self.end_quick(now, sa, &quick);
                 }
             }
         }
     }
 
-    fn end_quick(&mut self, sa: &Sa, quick: &Quick) {
+    fn end_quick(&mut self, now: Instant, sa: &Sa, quick: &Quick) {
         match (&quick.state, quick.role) {
             (QuickState::Done, _) => {}
             (_, Role::Initiator) => {
                 self.fail_quick(
+                    now,
                     sa,
                     quick,
                     RefusedReason::Timeout,
@@ -195,12 +201,16 @@ impl Endpoint {
         }
     }
 
-    fn peer_is_dead(&mut self, sa: &mut Sa) {
-        let own = self.children_of(sa).map(|(id, _)| id);
-        for child in own.collect::<Vec<_>>() {
-            self.drop_child(child, CloseReason::DpdTimeout);
+    /// If there is another SA with the peer, perhaps only this one's delete was lost.
+    fn peer_is_dead(&mut self, now: Instant, sa: &mut Sa) {
+        self.stats.dpd_dead += 1;
+        if self.heir(sa).is_none() {
+            let own = self.children_of(sa).map(|(id, _)| id);
+            for child in own.collect::<Vec<_>>() {
+                self.drop_child(child, CloseReason::DpdTimeout);
+            }
         }
-        self.close_sa(sa, CloseReason::DpdTimeout);
+        self.close_sa(now, sa, CloseReason::DpdTimeout);
     }
 
     fn child_timeout(&mut self, now: Instant, id: ChildId) {
@@ -208,7 +218,10 @@ impl Endpoint {
             return;
         };
         // It is put back by what follows, or gone.
-        if child.expires <= now {
+        let (over, retired) = (child.expires <= now, child.retire_at);
+        if retired.is_some_and(|at| over || at <= now) {
+            self.end_child(now, id, CloseReason::Replaced);
+        } else if over {
             self.end_child(now, id, CloseReason::Expired);
         } else {
             self.renew_child(now, id);

@@ -343,6 +343,12 @@ impl Endpoint {
     // --- inside ---
 
     /// Lets a tunnel do something, and takes note of what has changed.
+    /// Control messages that were repeated, since the endpoint was made.
+    #[must_use]
+    pub fn retransmits(&self) -> u64 {
+        self.out.retransmits
+    }
+
     fn with<T>(
         &mut self,
         now: Instant,

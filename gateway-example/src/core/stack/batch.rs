@@ -117,7 +117,7 @@ impl Stack {
     ) -> Option<Packet> {
         let path = datagram.path?;
         match datagram.found.take() {
-            Some(found) => self.handle_found(now, path, datagram.buf, found),
+            Some(found) => self.handle_found(now, path, datagram.buf, datagram.range.start, found),
             None => {
                 let natt = path.local.port() == natt_port;
                 let range = datagram.range.clone();

@@ -88,7 +88,7 @@ impl Stack {
         self.drain_link(now, session);
     }
 
-    fn remove_call(&mut self, session: SessionId) -> Option<Call> {
+    pub(super) fn remove_call(&mut self, session: SessionId) -> Option<Call> {
         let call = self.calls.remove(&session)?;
         if let Some(at) = call.deadline {
             self.deadlines.remove(&(at, Deadline::Link(session)));
@@ -139,6 +139,7 @@ impl Stack {
                 self.event(Event::LcpUp {
                     peer,
                     session,
+                    peer_mru,
                     detail,
                 });
             }

@@ -16,6 +16,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+const IKE_PORT: u16 = 500;
+
 /// The UDP port of L2TP, inside ESP only (RFC 3193).
 const L2TP_PORT: u16 = 1701;
 const PROTOCOL_UDP: u8 = 17;
@@ -213,6 +215,23 @@ impl Stack {
         }
     }
 
+    /// Ends a call at once: PPP and L2TP say goodbye, and no answer is awaited.
+    pub fn drop_call(&mut self, now: Instant, session: SessionId, text: &str) {
+        self.hang_up(now, session, text);
+        let Some(call) = self.remove_call(session) else {
+            return;
+        };
+        self.l2tp
+            .close_session(now, session, l2tp::CallResult::ADMINISTRATIVE);
+        self.event(Event::SessionDown {
+            peer: call.peer,
+            session,
+            reason: "local",
+            detail: text.to_owned(),
+        });
+        self.drain(now);
+    }
+
     /// Renews the keys of both phases.
     pub fn rekey(&mut self, now: Instant, peer: PeerId) {
         let (sas, children) = self.sas_of(peer);
@@ -238,6 +257,25 @@ impl Stack {
         self.drain(now);
     }
 
+    /// Asks for ESP SAs if a peer has none and none are under way; false if there is no ISAKMP SA to
+    /// ask over.
+    pub fn reopen_esp(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        request: &isakmp::ChildRequest,
+    ) -> bool {
+        let (sas, children) = self.sas_of(peer);
+        let negotiating = |sa: &isakmp::SaId| self.isakmp.is_negotiating(*sa);
+        if !children.is_empty() || sas.iter().any(negotiating) {
+            return true;
+        }
+        let Some(sa) = sas.last() else { return false };
+        let asked = self.isakmp.open_child(now, *sa, request.clone()).is_ok();
+        self.drain(now);
+        asked
+    }
+
     fn sas_of(&self, peer: PeerId) -> (Vec<isakmp::SaId>, Vec<isakmp::ChildId>) {
         let Some(entry) = self.peers.get(&peer) else {
             return (Vec::new(), Vec::new());
@@ -245,6 +283,13 @@ impl Stack {
         let children = entry.children.iter();
         let children = children.filter_map(|c| self.children.get(c)).map(|c| c.id);
         (entry.isakmp.clone(), children.collect())
+    }
+
+    /// Whether a peer has neither an ISAKMP SA nor an ESP SA.
+    #[must_use]
+    pub fn is_cut_off(&self, peer: PeerId) -> bool {
+        let bare = |p: &Peer| p.isakmp.is_empty() && p.children.is_empty();
+        self.peers.get(&peer).is_none_or(bare)
     }
 
     /// Ends all there is of a peer, from the top down.
@@ -282,6 +327,11 @@ impl Stack {
         self.key_log = on;
         self.isakmp.set_key_log(on);
         self.drain(now);
+    }
+
+    /// Tells encrypted IKE messages in the clear from now on, or no longer.
+    pub fn set_plain_messages(&mut self, on: bool) {
+        self.isakmp.set_plain_messages(on);
     }
 
     // --- time and output ---
@@ -372,6 +422,12 @@ impl Stack {
     #[must_use]
     pub fn isakmp_stats(&self) -> isakmp::Stats {
         self.isakmp.stats()
+    }
+
+    /// L2TP control messages that we repeated.
+    #[must_use]
+    pub fn l2tp_retransmits(&self) -> u64 {
+        self.l2tp.retransmits()
     }
 
     /// What ESP has counted.
@@ -483,7 +539,7 @@ impl Stack {
     }
 
     /// Wraps a control message with `wrap` and queues what comes out.
-    fn transmit_inside(
+    pub(super) fn transmit_inside(
         &mut self,
         wrap: impl FnOnce(&mut Self, &mut [u8], Range<usize>) -> Forward,
         message: &[u8],

@@ -62,18 +62,24 @@ impl Stack {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Option<Packet> {
+        let start = packet.start;
         let found = self.sadb.open(now, buf, packet);
-        self.handle_found(now, path, buf, found)
+        self.handle_found(now, path, buf, start, found)
     }
 
-    /// Takes what was in an ESP packet; gives the IP packet it carried, if any.
+    /// Takes what was in the ESP packet at `start`; gives the IP packet it carried, if any.
     pub(super) fn handle_found(
         &mut self,
         now: Instant,
         path: Path,
         buf: &mut [u8],
+        start: usize,
         found: Result<esp::Found, esp::OpenError>,
     ) -> Option<Packet> {
+        if matches!(found, Err(esp::OpenError::NoSa)) {
+            let spi = buf.get(start..).and_then(|packet| packet.first_chunk());
+            self.note_unknown_spi(now, path, u32::from_be_bytes(*spi?));
+        }
         let opened = found.ok()?;
         let child = self.children.get(&opened.owner)?;
         let (id, peer, encapsulated) = (child.id, child.peer, child.encapsulated);
@@ -140,6 +146,12 @@ impl Stack {
     ) -> Forward {
         let wrapped = self.wrap(session, buf, packet);
         self.sealed(now, wrapped, buf)
+    }
+
+    /// Sends an IP packet on a call, as a transmit.
+    pub fn send_packet(&mut self, now: Instant, session: SessionId, packet: &[u8]) {
+        let wrap = |stack: &mut Self, buf: &mut [u8], range| stack.send(now, session, buf, range);
+        self.transmit_inside(wrap, packet);
     }
 
     pub(super) fn send_frame(

@@ -1,10 +1,11 @@
 //! Peers and their SAs: what ISAKMP and ESP say, and when a peer is over.
 
-use super::{Deadline, GRACE, L2TP_PATHS, QUEUE, Stack};
+use super::{Deadline, GRACE, IKE_PORT, L2TP_PATHS, QUEUE, Stack};
 use crate::core::event::{Event, KeyEvent};
 use crate::core::peer::{Child, L2tpPath, Peer, PeerId};
 use crate::core::{Path, convert};
 use l2tp::PathId;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Stack {
@@ -15,6 +16,7 @@ impl Stack {
                 path,
                 nat,
                 suite,
+                took,
                 ..
             } => {
                 let peer = self.peer_at(sa, path);
@@ -24,6 +26,8 @@ impl Stack {
                     path,
                     nat,
                     suite: suite.to_string(),
+                    weakness: convert::ike_weakness(suite),
+                    took,
                 });
             }
             isakmp::Event::PathChanged { sa, new, .. } => {
@@ -77,6 +81,7 @@ impl Stack {
                     self.count("job_queue_full");
                 }
             }
+            isakmp::Event::Plain(message) => self.event(Event::Plain(message)),
             isakmp::Event::KeyLog(line) => self.event(Event::Key(KeyEvent::Isakmp(line))),
             _ => {}
         }
@@ -158,6 +163,7 @@ impl Stack {
         self.event(Event::EspUp {
             peer,
             suite,
+            weakness: convert::esp_weakness(sa.suite),
             encapsulated: sa.udp_encapsulation,
             inbound_spi: sa.inbound_spi,
             outbound_spi: sa.outbound_spi,
@@ -197,15 +203,17 @@ impl Stack {
         match (isakmp, esp, self.has_tunnel(peer)) {
             (false, false, false) => self.remove_peer(now, id),
             // ESP for which nobody can send a delete any more, or L2TP without ESP.
-            (false, true, false) | (_, false, true) => {
-                if let Some(peer) = self.peers.get_mut(&id)
-                    && peer.grace.is_none()
-                {
-                    peer.grace = Some(now + GRACE);
-                    self.deadlines.insert((now + GRACE, Deadline::Grace(id)));
-                }
-            }
+            (false, true, false) | (_, false, true) => self.begin_grace(now, id),
             _ => {}
+        }
+    }
+
+    fn begin_grace(&mut self, now: Instant, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.grace.is_none()
+        {
+            peer.grace = Some(now + GRACE);
+            self.deadlines.insert((now + GRACE, Deadline::Grace(id)));
         }
     }
 
@@ -223,7 +231,10 @@ impl Stack {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
-        if peer.children.is_empty() {
+        let mut sas = peer.isakmp.iter();
+        if peer.children.is_empty() && sas.any(|sa| self.isakmp.is_negotiating(*sa)) {
+            self.begin_grace(now, id);
+        } else if peer.children.is_empty() {
             self.remove_peer(now, id);
         } else if peer.isakmp.is_empty() && !self.has_tunnel(peer) {
             // The deletes of these SAs were lost, as nobody acknowledges a delete.
@@ -267,6 +278,21 @@ impl Stack {
                 self.isakmp.close_child(now, id);
             }
         }
+    }
+
+    /// ESP with an unknown SPI came from `path`.
+    pub(super) fn note_unknown_spi(&mut self, now: Instant, path: Path, spi: u32) {
+        // IP protocol 50 has no ports: there is no NAT, and IKE has stayed on its own.
+        let port = |address: SocketAddr| match address.port() {
+            0 => SocketAddr::new(address.ip(), IKE_PORT),
+            _ => address,
+        };
+        let path = Path {
+            local: port(path.local),
+            remote: port(path.remote),
+        };
+        self.isakmp.note_unknown_spi(now, path, spi);
+        self.drain(now);
     }
 
     /// The L2TP path of a port pair inside a peer's ESP.

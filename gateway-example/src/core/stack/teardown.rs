@@ -155,6 +155,7 @@ impl Ends {
         let (path, payload) = match transmit {
             Transmit::Udp { path, payload } => (Some(path), payload),
             Transmit::Esp { payload, .. } => (None, payload),
+            Transmit::Inner(_) => return,
         };
         let mut buf = vec![0; HEADROOM];
         buf.extend(&payload);

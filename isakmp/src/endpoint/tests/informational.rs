@@ -30,7 +30,7 @@ fn cve_2019_10155_informational_with_a_wrong_hash_is_ignored() {
     let sa = pair.client.sas.values().next().unwrap();
     let id = 5;
     let iv = sa.keys.as_ref().unwrap().iv(id);
-    let mut good = Endpoint::seal_phase2(
+    let mut good = seal_phase2(
         sa,
         ExchangeType::Informational,
         id,
@@ -153,10 +153,9 @@ fn dpd_question_from_elsewhere_moves_the_peer_only_if_it_is_new() {
         let sa = pair.client.sas.values().next().unwrap();
         let chain = Chain::default().with(payload::NOTIFICATION, body);
         let iv = sa.keys.as_ref().unwrap().iv(sequence);
-        let mut message =
-            Endpoint::seal_phase2(sa, ExchangeType::Informational, sequence, &iv, &[], chain)
-                .unwrap()
-                .0;
+        let mut message = seal_phase2(sa, ExchangeType::Informational, sequence, &iv, &[], chain)
+            .unwrap()
+            .0;
         let mut path = swap(Pair::path());
         path.remote.set_port(port);
         pair.server

@@ -4,6 +4,7 @@ mod informational;
 mod main_mode;
 mod quick;
 
+use super::outgoing::seal_phase2;
 use super::*;
 use crate::config::Selector;
 use crate::event::ChildSa;
@@ -107,7 +108,7 @@ impl Pair {
     fn protected(&mut self, exchange: ExchangeType, id: u32, chain: Chain) -> Result<(), Error> {
         let sa = self.client.sas.values().next().unwrap();
         let iv = sa.keys.as_ref().unwrap().iv(id);
-        let (mut message, _) = Endpoint::seal_phase2(sa, exchange, id, &iv, &[], chain).unwrap();
+        let (mut message, _) = seal_phase2(sa, exchange, id, &iv, &[], chain).unwrap();
         self.server
             .handle_datagram(self.now, swap(Self::path()), &mut message)
     }

@@ -1,0 +1,281 @@
+//! Renewals and deletes whose messages are lost or overtake each other.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use common::{Host, Net, children, client_config, client_path, established, pair, peer};
+use isakmp::{CloseReason, Event, RefusedReason};
+use simnet::{Link, Pair};
+use std::time::Duration;
+
+fn connected(seed: u64) -> Pair<Host, Host> {
+    let server = common::server_config();
+    let mut net = pair(server, peer(), Net::ClientNat, Link::PERFECT, seed);
+    assert!(established(&mut net, 1));
+    net.run_for(Duration::from_secs(1));
+    net
+}
+
+fn counts(net: &Pair<Host, Host>) -> [usize; 2] {
+    [&net.a, &net.b].map(|host| host.endpoint.child_count())
+}
+
+/// Nothing of the client arrives until it has sent the message after which `done` holds.
+fn lose_until(net: &mut Pair<Host, Host>, done: impl FnMut(&mut Host, &mut Host) -> bool) {
+    net.a_to_b.loss = 1.0;
+    assert!(net.run_until(Duration::from_secs(5), done));
+}
+
+#[test]
+fn the_old_pair_stays_until_the_new_one_is_used() {
+    let mut net = connected(1);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.rekey_child(now, client[0].child);
+    net.a.endpoint.rekey_child(now, client[0].child);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(counts(&net), [2, 2], "once, however often it is asked for");
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    let (child, path) = (client[1].child, client[1].path);
+    net.a.endpoint.note_traffic(now, child, path);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(counts(&net), [1, 1]);
+    let replaced = |e: &Event| matches!(e, Event::ChildDeleted { child, reason: CloseReason::Replaced, .. } if *child == client[0].child);
+    assert!(net.a.events.iter().any(replaced));
+    // Without traffic it is a matter of time.
+    let now = net.now;
+    net.a.endpoint.rekey_child(now, child);
+    net.run_for(Duration::from_secs(20));
+    assert_eq!(counts(&net), [2, 2]);
+    net.run_for(Duration::from_secs(20));
+    assert_eq!(counts(&net), [1, 1]);
+}
+
+/// The last message of quick mode is lost, and ESP comes on SAs that the responder has not yet.
+#[test]
+fn esp_before_message_3_asks_for_it_at_once() {
+    let mut net = connected(2);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.rekey_child(now, client[0].child);
+    assert!(
+        net.run_until(Duration::from_secs(1), |_, b| b.sent.len() > 4
+            && b.endpoint.child_count() == 1)
+    );
+    lose_until(&mut net, |a, _| a.endpoint.child_count() == 2);
+    net.a_to_b = Link::PERFECT;
+    assert_eq!(counts(&net), [2, 1]);
+    let [client, server] = children(&mut net);
+    let now = net.now;
+    let unknown = client[1].outbound_spi;
+    for _ in 0..100 {
+        net.b
+            .endpoint
+            .note_unknown_spi(now, server[0].path, unknown);
+    }
+    let sent = net.b.sent.len();
+    net.run_for(Duration::from_millis(500));
+    assert_eq!(counts(&net)[1], 2);
+    assert_eq!(net.b.sent.len() - sent, 1, "asked once");
+}
+
+#[test]
+fn a_lost_delete_is_repeated_when_esp_comes() {
+    let mut net = connected(3);
+    let [client, server] = children(&mut net);
+    net.a_to_b.loss = 1.0;
+    let now = net.now;
+    net.a.endpoint.close_child(now, client[0].child);
+    net.run_for(Duration::from_secs(1));
+    net.a_to_b = Link::PERFECT;
+    assert_eq!(counts(&net), [0, 1]);
+    let (now, path) = (net.now, client[0].path);
+    let spi = server[0].outbound_spi;
+    let mut elsewhere = path;
+    elsewhere.remote.set_port(9);
+    net.a.endpoint.note_unknown_spi(now, elsewhere, spi);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(counts(&net), [0, 1], "from a stranger it means nothing");
+    let sent = net.a.sent.len();
+    for _ in 0..100 {
+        net.a.endpoint.note_unknown_spi(now, path, spi);
+    }
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(counts(&net), [0, 0]);
+    assert_eq!(net.a.sent.len() - sent, 1, "told once");
+}
+
+/// A pair that its initiator has ended already must not come up at the responder.
+#[test]
+fn a_delete_that_overtakes_message_3_ends_the_quick_mode() {
+    let mut net = connected(4);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    let wanted = isakmp::ChildRequest::l2tp();
+    net.a
+        .endpoint
+        .open_child(now, client[0].sa, wanted)
+        .unwrap();
+    assert!(net.run_until(Duration::from_secs(1), |_, b| {
+        b.endpoint.is_negotiating(
+            b.events
+                .iter()
+                .find_map(|e| match e {
+                    Event::Established { sa, .. } => Some(*sa),
+                    _ => None,
+                })
+                .unwrap(),
+        )
+    }));
+    lose_until(&mut net, |a, _| a.endpoint.child_count() == 2);
+    net.a_to_b = Link::PERFECT;
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.close_child(now, client[1].child);
+    net.run_for(Duration::from_secs(60));
+    assert_eq!(counts(&net), [1, 1]);
+    assert_eq!(children(&mut net)[1].len(), 1, "never came up");
+    // And if that delete is lost as well, the question for message 3 is answered with another.
+    let now = net.now;
+    let wanted = isakmp::ChildRequest::l2tp();
+    net.a
+        .endpoint
+        .open_child(now, client[0].sa, wanted)
+        .unwrap();
+    let before = net.b.sent.len();
+    assert!(net.run_until(Duration::from_secs(1), |_, b| b.sent.len() > before));
+    lose_until(&mut net, |a, _| a.endpoint.child_count() == 2);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.close_child(now, client[2].child);
+    net.run_for(Duration::from_millis(500));
+    net.a_to_b = Link::PERFECT;
+    net.run_for(Duration::from_secs(60));
+    assert_eq!(counts(&net), [1, 1]);
+    assert_eq!(children(&mut net)[1].len(), 1, "never came up");
+}
+
+/// Both phases at once: the quick mode is over the ISAKMP SA that is being replaced.
+#[test]
+fn a_quick_mode_outlives_the_replacement_of_its_isakmp_sa() {
+    for lost in [false, true] {
+        let mut net = connected(5);
+        let [client, _] = children(&mut net);
+        let now = net.now;
+        net.a.endpoint.close_child(now, client[0].child);
+        net.a.endpoint.rekey(now, client[0].sa);
+        net.a.endpoint.rekey(now, client[0].sa);
+        net.run_for(Duration::from_millis(30));
+        let wanted = isakmp::ChildRequest::l2tp();
+        let now = net.now;
+        net.a
+            .endpoint
+            .open_child(now, client[0].sa, wanted)
+            .unwrap();
+        if lost {
+            // Both get to where the quick mode has half a chance, then the network fails.
+            net.run_for(Duration::from_millis(15));
+            net.b_to_a.loss = 1.0;
+            net.run_for(Duration::from_secs(3));
+            net.b_to_a = Link::PERFECT;
+        }
+        net.run_for(Duration::from_secs(20));
+        assert_eq!(counts(&net), [1, 1], "lost: {lost}");
+        net.run_for(Duration::from_secs(40));
+        assert_eq!(counts(&net), [1, 1], "lost: {lost}");
+        assert_eq!(
+            [&net.a, &net.b].map(|host| host.endpoint.sa_count()),
+            [1, 1]
+        );
+    }
+}
+
+/// The delete of a replaced ISAKMP SA is lost: that nobody answers there is no reason to end what
+/// its successor carries.
+#[test]
+fn an_isakmp_sa_with_a_successor_dies_alone() {
+    let mut net = connected(6);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.rekey(now, client[0].sa);
+    net.run_for(Duration::from_secs(28));
+    net.a_to_b.loss = 1.0;
+    let replaced = |e: &Event| {
+        matches!(
+            e,
+            Event::Closed {
+                reason: CloseReason::Replaced,
+                ..
+            }
+        )
+    };
+    lose_until(&mut net, |a, _| a.events.iter().any(replaced));
+    net.a_to_b = Link::PERFECT;
+    assert_eq!(net.b.endpoint.sa_count(), 2);
+    net.run_for(Duration::from_secs(180));
+    assert_eq!(net.b.endpoint.sa_count(), 1);
+    assert_eq!(counts(&net), [1, 1]);
+}
+
+/// A peer that roams takes all its SAs along, not only the one that carried the packet.
+#[test]
+fn roaming_after_a_renewal_moves_every_sa() {
+    let mut net = connected(7);
+    let [client, server] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.rekey(now, client[0].sa);
+    net.run_for(Duration::from_secs(40));
+    let mut moved = server[0].path;
+    moved.remote.set_port(31_000);
+    let now = net.now;
+    net.b.endpoint.note_traffic(now, server[0].child, moved);
+    net.b.endpoint.close_child(now, server[0].child);
+    let mut to = Vec::new();
+    while let Some(transmit) = net.b.endpoint.poll_transmit() {
+        to.push(transmit.path.remote);
+    }
+    assert_eq!(to, [moved.remote], "told over the new SA, at the new place");
+}
+
+#[test]
+fn a_renewal_that_fails_is_tried_again() {
+    let mut config = client_config();
+    config.policy.child_lifetime.seconds = 600;
+    let mut server = common::server_config();
+    server.dpd = None;
+    let mut net = common::pair_of(config, server, Net::ClientNat, Link::PERFECT, 8);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.b_to_a.loss = 1.0;
+    net.a.endpoint.rekey_child(now, client[0].child);
+    let refused = |e: &Event| {
+        matches!(
+            e,
+            Event::Refused {
+                reason: RefusedReason::Timeout,
+                ..
+            }
+        )
+    };
+    // Dead peer detection is quicker, unless the peer is heard from otherwise.
+    let mut heard = 0;
+    while !net.a.events.iter().any(refused) {
+        heard += 1;
+        assert!(heard < 30);
+        let now = net.now;
+        net.a
+            .endpoint
+            .note_traffic(now, client[0].child, client[0].path);
+        net.run_for(Duration::from_secs(5));
+    }
+    net.b_to_a = Link::PERFECT;
+    assert_eq!(net.a.endpoint.child_count(), 1);
+    net.run_for(Duration::from_secs(120));
+    assert!(children(&mut net)[0].len() >= 2);
+    assert_eq!(counts(&net), [1, 1]);
+}
