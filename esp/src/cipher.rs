@@ -12,6 +12,7 @@ use ::des::{Des, TdesEde3};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{AesGcm, Tag};
 use alloc::boxed::Box;
+use arrayvec::ArrayVec;
 use cbc::Encryptor;
 use cipher::array::Array;
 use cipher::consts::{U12, U16};
@@ -82,11 +83,9 @@ impl Engine {
         if let Some(Hasher::Lanes(key)) = hasher
             && let Some(keys) = self.round_keys()
             // With less there is nothing to do at the same time.
-            && packet.len() >= HEADER + iv_length + 128
-            && let Some((chunks, begun)) = key.stitch(keys, packet)
+            && packet.len() >= HEADER + iv_length + 64
+            && let Some(begun) = key.stitch(keys, packet)
         {
-            let (done, rest) = packet.split_at_mut(HEADER + iv_length + chunks * 64);
-            self.encrypt(&done[done.len() - iv_length..], rest);
             return Some(begun);
         }
         let _ = hasher;
@@ -105,16 +104,19 @@ impl Engine {
         }
     }
 
+    /// Whether its lanes are as many as [`des::BLOCKS`].
+    pub(crate) fn is_des(&self) -> bool {
+        matches!(self, Self::Des(_) | Self::TripleDes(_))
+    }
+
     /// CBC of each of `texts` behind its IV, block by block side by side.
     pub(crate) fn encrypt_many<'a>(&self, texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>) {
         match self {
-            Self::Des(c) => in_lanes(texts, |l| lanes::cbc_encrypt(l, |b| c.encrypt_blocks(b))),
-            Self::TripleDes(c) => {
-                in_lanes(texts, |l| lanes::cbc_encrypt(l, |b| c.encrypt_blocks(b)));
-            }
-            Self::Aes128(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
-            Self::Aes192(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
-            Self::Aes256(c) => in_lanes(texts, |l| c.cbc_encrypt(l)),
+            Self::Des(c) => in_lanes::<8, { des::BLOCKS }>(texts, |l| c.cbc_encrypt(l)),
+            Self::TripleDes(c) => in_lanes::<8, { des::BLOCKS }>(texts, |l| c.cbc_encrypt(l)),
+            Self::Aes128(c) => in_lanes::<16, BATCH>(texts, |l| c.cbc_encrypt(l)),
+            Self::Aes192(c) => in_lanes::<16, BATCH>(texts, |l| c.cbc_encrypt(l)),
+            Self::Aes256(c) => in_lanes::<16, BATCH>(texts, |l| c.cbc_encrypt(l)),
             _ => {}
         }
     }
@@ -194,21 +196,18 @@ fn cbc_encrypt<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], text: &mut [u8]) {
 }
 
 /// Gives `encrypt` as many texts at once as there may be.
-fn in_lanes<'a, const B: usize>(
+fn in_lanes<'a, const B: usize, const N: usize>(
     mut texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>,
     encrypt: impl Fn(&mut [Lane<'a, B>]),
 ) {
-    let mut lanes: [Lane<'a, B>; BATCH] = core::array::from_fn(|_| Lane::new(&[], &mut []));
     loop {
-        let mut filled = 0;
-        for (lane, (iv, text)) in lanes.iter_mut().zip(&mut texts) {
-            *lane = Lane::new(iv, text);
-            filled += 1;
-        }
-        if filled == 0 {
+        let mut lanes = ArrayVec::<_, N>::new();
+        let some = texts.by_ref().take(N);
+        lanes.extend(some.map(|(iv, text)| Lane::new(iv, text)));
+        if lanes.is_empty() {
             return;
         }
-        encrypt(&mut lanes[..filled]);
+        encrypt(&mut lanes);
     }
 }
 
@@ -219,8 +218,7 @@ fn des_cbc_decrypt<'a>(
 ) {
     let mut blocks = [[0; 8]; des::BLOCKS];
     let mut filled = 0;
-    let mut parts: [Lane<'a, 8>; BATCH] = core::array::from_fn(|_| Lane::new(&[], &mut []));
-    let mut count = 0;
+    let mut parts = ArrayVec::<Lane<'a, 8>, BATCH>::new();
     let flush = |blocks: &mut [[u8; 8]], parts: &mut [Lane<'a, 8>]| {
         decrypt(blocks);
         let mut plain = blocks.iter();
@@ -240,15 +238,15 @@ fn des_cbc_decrypt<'a>(
             let part = whole.split(blocks.len() - filled);
             blocks[filled..filled + part.text.len()].copy_from_slice(part.text);
             filled += part.text.len();
-            parts[count] = part;
-            count += 1;
-            if filled == blocks.len() || count == parts.len() {
-                flush(&mut blocks[..filled], &mut parts[..count]);
-                (filled, count) = (0, 0);
+            parts.push(part);
+            if filled == blocks.len() || parts.is_full() {
+                flush(&mut blocks[..filled], &mut parts);
+                parts.clear();
+                filled = 0;
             }
         }
     }
-    flush(&mut blocks[..filled], &mut parts[..count]);
+    flush(&mut blocks[..filled], &mut parts);
 }
 
 /// Salt and IV (RFC 4106 section 4).

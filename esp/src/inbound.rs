@@ -1,11 +1,13 @@
 use crate::batch::Open;
 use crate::cipher::Engine;
-use crate::integrity::{BATCH, Hasher, Signed, macs, verify};
+use crate::integrity::{BATCH, Hasher, Signed, Work, macs, verify};
 use crate::lanes::hash::Tag;
 use crate::lifetime::{Expiry, Moment, Usage};
 use crate::outbound::{Aad, PADDING, low32};
 use crate::replay::ReplayWindow;
+use crate::suite::Shape;
 use crate::{HEADER, OpenError, SaConfig, SaError, Suite};
+use arrayvec::ArrayVec;
 use core::ops::Range;
 use fearless_simd::Level;
 
@@ -15,6 +17,7 @@ pub struct InboundSa<#[cfg(feature = "std")] T = std::time::Instant, #[cfg(not(f
     spi: u32,
     level: Level,
     suite: Suite,
+    shape: Shape,
     esn: bool,
     engine: Engine,
     hasher: Option<Hasher>,
@@ -36,6 +39,7 @@ pub struct Opened {
 }
 
 /// A packet that has been verified.
+#[derive(Clone, Copy)]
 pub(crate) struct Admitted {
     sequence: u64,
     /// Whether no later packet has come before.
@@ -67,6 +71,7 @@ impl<T: Moment> InboundSa<T> {
             spi: config.spi,
             level,
             suite: config.suite,
+            shape: Shape::new(config.suite),
             esn: config.esn,
             engine: Engine::new(level, config.suite.cipher(), config.encryption_key())?,
             hasher: hasher.transpose()?,
@@ -101,26 +106,41 @@ impl<T: Moment> InboundSa<T> {
 
     /// Like [`open`](Self::open) for each of `jobs`, in order, and faster.
     pub fn open_batch(&mut self, now: T, jobs: &mut [Open<'_>]) {
+        if self.is_aead() {
+            // A packet is work enough for the vector unit.
+            for job in jobs {
+                job.result = self.open(now, job.buf, job.packet.clone());
+            }
+            return;
+        }
         for jobs in jobs.chunks_mut(BATCH) {
             let mut tags = [[0; 32]; BATCH];
-            let mut plans = [None; BATCH];
-            let mut work = [const { None }; BATCH];
-            for ((job, plan), work) in jobs.iter().zip(&mut plans).zip(&mut work) {
-                (*plan, *work) = self.plan(now, job.buf, &job.packet);
-            }
-            macs(self.level, &work, &mut tags);
-            let mut admitted = [const { Err(OpenError::NoSa) }; BATCH];
-            for (((job, plan), tag), admitted) in
-                jobs.iter_mut().zip(plans).zip(&tags).zip(&mut admitted)
+            let mut plans = ArrayVec::<_, BATCH>::new();
             {
-                *admitted = self.admit(now, job.buf, &job.packet, plan.map(|n| (n, tag)));
+                let mut work = Work::new();
+                for job in &*jobs {
+                    let (sequence, signed) = self.plan(now, job.buf, &job.packet);
+                    plans.push(sequence);
+                    work.push(signed);
+                }
+                macs(self.level, &work, &mut tags);
+            }
+            let mut admitted = ArrayVec::<_, BATCH>::new();
+            for ((job, plan), tag) in jobs.iter_mut().zip(&plans).zip(&tags) {
+                let planned = plan.map(|n| (n, tag));
+                admitted.push(self.admit(now, job.buf, &job.packet, planned));
             }
             let good = jobs.iter_mut().zip(&admitted).filter(|(_, a)| a.is_ok());
             self.decrypt(good.map(|(job, _)| (&mut *job.buf, &job.packet)));
-            for (job, admitted) in jobs.iter_mut().zip(admitted) {
+            for (job, admitted) in jobs.iter_mut().zip(&admitted) {
                 job.result = admitted.and_then(|a| self.contents(job.buf, &job.packet, a));
             }
         }
+    }
+
+    /// Whether batches gain nothing: a packet is opened as soon as it is admitted.
+    pub(crate) fn is_aead(&self) -> bool {
+        self.shape.aead
     }
 
     /// The sequence number of a packet that may be good, and what its MAC is to be computed of.
@@ -172,7 +192,7 @@ impl<T: Moment> InboundSa<T> {
         &self,
         packets: impl Iterator<Item = (&'b mut [u8], &'b Range<usize>)>,
     ) {
-        if self.suite.cipher().is_aead() {
+        if self.shape.aead {
             return;
         }
         self.engine.decrypt(packets.map(|(buf, packet)| {
@@ -188,7 +208,7 @@ impl<T: Moment> InboundSa<T> {
         packet: &Range<usize>,
         admitted: Admitted,
     ) -> Result<Opened, OpenError> {
-        let start = packet.start + HEADER + self.suite.cipher().iv_length();
+        let start = packet.start + self.shape.head;
         let (_, text, _) = self.split(buf, packet);
         let (payload, next_header) = strip(text).ok_or(OpenError::Padding)?;
         match next_header {
@@ -212,11 +232,16 @@ impl<T: Moment> InboundSa<T> {
         if self.usage.is_over(now) {
             return Err(OpenError::Expired);
         }
-        let cipher = self.suite.cipher();
+        let Shape {
+            head,
+            icv,
+            alignment,
+            ..
+        } = self.shape;
         let whole = buf.get(packet.clone()).ok_or(OpenError::Short)?;
-        let around = HEADER + cipher.iv_length() + self.suite.icv_length();
-        let text = whole.len().checked_sub(around).ok_or(OpenError::Short)?;
-        if text < cipher.alignment().max(2) || !text.is_multiple_of(cipher.alignment()) {
+        let text = whole.len().checked_sub(head + icv);
+        let text = text.ok_or(OpenError::Short)?;
+        if text < alignment.max(2) || text & (alignment - 1) != 0 {
             return Err(OpenError::Short);
         }
         self.sequence(whole)
@@ -229,14 +254,14 @@ impl<T: Moment> InboundSa<T> {
         sequence: u64,
     ) -> Option<(&'s Hasher, Signed<'s>)> {
         let signed = Signed {
-            packet: &buf[packet.start..packet.end - self.suite.icv_length()],
+            packet: &buf[packet.start..packet.end - self.shape.icv],
             esn_high: self.esn.then(|| low32(sequence >> 32)),
         };
         Some((self.hasher.as_ref()?, signed))
     }
 
     fn icv<'b>(&self, buf: &'b [u8], packet: &Range<usize>) -> &'b [u8] {
-        &buf[packet.end - self.suite.icv_length()..packet.end]
+        &buf[packet.end - self.shape.icv..packet.end]
     }
 
     /// IV, text and ICV of a packet that has been examined.
@@ -245,9 +270,7 @@ impl<T: Moment> InboundSa<T> {
         buf: &'b mut [u8],
         packet: &Range<usize>,
     ) -> (&'b [u8], &'b mut [u8], &'b [u8]) {
-        let whole = &mut buf[packet.clone()];
-        let (head, rest) = whole.split_at_mut(HEADER + self.suite.cipher().iv_length());
-        let (text, icv) = rest.split_at_mut(rest.len() - self.suite.icv_length());
+        let (head, text, icv) = self.shape.split(&mut buf[packet.clone()]);
         (&head[HEADER..], text, icv)
     }
 

@@ -1,9 +1,12 @@
 use crate::batch::Seal;
 use crate::cipher::Engine;
-use crate::integrity::{BATCH, Hasher, Signed, macs};
+use crate::integrity::{BATCH, Hasher, Signed, Work, macs};
+use crate::lanes::des;
 use crate::lanes::hash::Tag;
 use crate::lifetime::{Expiry, Moment, Usage};
+use crate::suite::Shape;
 use crate::{HEADER, Lifetime, SaConfig, SaError, SealError, Suite};
+use arrayvec::ArrayVec;
 use chacha20::ChaCha12Rng;
 use core::ops::Range;
 use fearless_simd::Level;
@@ -20,6 +23,7 @@ pub struct OutboundSa<
     spi: u32,
     level: Level,
     suite: Suite,
+    shape: Shape,
     esn: bool,
     engine: Engine,
     hasher: Option<Hasher>,
@@ -66,6 +70,7 @@ impl<T: Moment> OutboundSa<T> {
             spi: config.spi,
             level,
             suite: config.suite,
+            shape: Shape::new(config.suite),
             esn: config.esn,
             engine: Engine::new(level, config.suite.cipher(), config.encryption_key())?,
             hasher: hasher.transpose()?,
@@ -84,10 +89,15 @@ impl<T: Moment> OutboundSa<T> {
     /// Bytes that [`seal`](Self::seal) needs around a payload.
     #[must_use]
     pub fn overhead(&self) -> Overhead {
-        let cipher = self.suite.cipher();
+        let Shape {
+            head,
+            alignment,
+            icv,
+            ..
+        } = self.shape;
         Overhead {
-            head: HEADER + cipher.iv_length(),
-            tail: cipher.alignment() - 1 + 2 + self.suite.icv_length(),
+            head,
+            tail: alignment - 1 + 2 + icv,
         }
     }
 
@@ -105,7 +115,7 @@ impl<T: Moment> OutboundSa<T> {
         next_header: u8,
     ) -> Result<Range<usize>, SealError> {
         let plan = self.prepare(now, buf, payload, next_header)?;
-        if self.suite.cipher().is_aead() {
+        if self.shape.aead {
             let (head, text, icv) = self.split(&plan, buf);
             let aad = Aad::new(self.spi, plan.sequence, self.esn);
             let tag = self.engine.gcm_seal(&head[HEADER..], aad.bytes(), text);
@@ -113,8 +123,8 @@ impl<T: Moment> OutboundSa<T> {
             return Ok(plan.packet);
         }
         let Range { start, end } = plan.packet;
-        let packet = &mut buf[start..end - self.suite.icv_length()];
-        let iv_length = self.suite.cipher().iv_length();
+        let packet = &mut buf[start..end - self.shape.icv];
+        let iv_length = self.shape.head - HEADER;
         let hasher = self.hasher.as_ref();
         let begun = self.engine.encrypt_and_begin(hasher, packet, iv_length);
         if let Some((hasher, signed)) = self.signed(&plan, buf) {
@@ -126,20 +136,29 @@ impl<T: Moment> OutboundSa<T> {
 
     /// Like [`seal`](Self::seal) for each of `jobs`, in order, and faster.
     pub fn seal_batch(&mut self, now: T, jobs: &mut [Seal<'_>]) {
-        for jobs in jobs.chunks_mut(BATCH) {
-            let mut plans = [const { None }; BATCH];
-            for (job, plan) in jobs.iter_mut().zip(&mut plans) {
-                *plan = self.plan(now, job);
+        if self.shape.aead {
+            // A packet is work enough for the vector unit.
+            for job in jobs {
+                self.plan(now, job);
             }
-            let sas = [Some(&*self); BATCH];
-            protect(&sas, &plans, jobs.iter_mut());
+            return;
+        }
+        for jobs in jobs.chunks_mut(SEAL_BATCH) {
+            let mut plans = ArrayVec::<_, SEAL_BATCH>::new();
+            for job in &mut *jobs {
+                plans.push(self.plan(now, job));
+            }
+            let planned = jobs.iter_mut().zip(&plans);
+            protect(
+                planned.filter_map(|(job, plan)| Some((&*self, plan.as_ref()?, &mut *job.buf))),
+            );
         }
     }
 
     /// The part of [`seal`](Self::seal) that changes the SA; AES-GCM is done entirely.
     pub(crate) fn plan(&mut self, now: T, job: &mut Seal<'_>) -> Option<Plan> {
         let payload = job.payload.clone();
-        if self.suite.cipher().is_aead() {
+        if self.shape.aead {
             job.result = self.seal(now, job.buf, payload, job.next_header);
             return None;
         }
@@ -173,7 +192,7 @@ impl<T: Moment> OutboundSa<T> {
             low.copy_from_slice(&low32(sequence).to_be_bytes());
         }
         pad(text, payload.len(), next_header);
-        if self.suite.cipher().is_aead() {
+        if self.shape.aead {
             // Unique is all that GCM asks of an IV, and a counter is (RFC 4106 section 3.1).
             iv.copy_from_slice(&sequence.to_be_bytes());
         } else {
@@ -190,16 +209,13 @@ impl<T: Moment> OutboundSa<T> {
         plan: &Plan,
         buf: &'b mut [u8],
     ) -> (&'b mut [u8], &'b mut [u8], &'b mut [u8]) {
-        let whole = &mut buf[plan.packet.clone()];
-        let (head, rest) = whole.split_at_mut(HEADER + self.suite.cipher().iv_length());
-        let (text, icv) = rest.split_at_mut(rest.len() - self.suite.icv_length());
-        (head, text, icv)
+        self.shape.split(&mut buf[plan.packet.clone()])
     }
 
     fn signed<'s>(&'s self, plan: &Plan, buf: &'s [u8]) -> Option<(&'s Hasher, Signed<'s>)> {
         let Range { start, end } = plan.packet;
         let signed = Signed {
-            packet: &buf[start..end - self.suite.icv_length()],
+            packet: &buf[start..end - self.shape.icv],
             esn_high: self.esn.then(|| low32(plan.sequence >> 32)),
         };
         Some((self.hasher.as_ref()?, signed))
@@ -227,15 +243,15 @@ impl<T: Moment> OutboundSa<T> {
         room: usize,
         payload: &Range<usize>,
     ) -> Result<Range<usize>, SealError> {
-        let cipher = self.suite.cipher();
-        let start = payload.start.checked_sub(HEADER + cipher.iv_length());
+        let mask = self.shape.alignment - 1;
+        let start = payload.start.checked_sub(self.shape.head);
         let start = start.ok_or(SealError::NoRoom)?;
         let length = payload
             .end
             .checked_sub(payload.start)
             .ok_or(SealError::NoRoom)?;
-        let text = (length + 2).next_multiple_of(cipher.alignment());
-        let end = payload.start + text + self.suite.icv_length();
+        let text = (length + 2 + mask) & !mask;
+        let end = payload.start + text + self.shape.icv;
         if end > room {
             return Err(SealError::NoRoom);
         }
@@ -285,50 +301,55 @@ pub(crate) struct Plan {
     sequence: u64,
 }
 
-/// Encrypts and signs what [`OutboundSa::plan`] has prepared. Packets of one SA that follow one
-/// another are encrypted side by side.
-pub(crate) fn protect<'j, 'b: 'j, T: Moment>(
-    sas: &[Option<&OutboundSa<T>>; BATCH],
-    plans: &[Option<Plan>; BATCH],
-    jobs: impl Iterator<Item = &'j mut Seal<'b>>,
-) {
-    let mut work = [const { None }; BATCH];
-    let planned = plans.iter().zip(sas);
-    for ((work, job), (plan, sa)) in work.iter_mut().zip(jobs).zip(planned) {
-        if let (Some(plan), Some(sa)) = (plan, sa) {
-            *work = Some((*sa, plan, &mut *job.buf));
-        }
-    }
-    type Item<'s, 'j, T> = Option<(&'s OutboundSa<T>, &'s Plan, &'j mut [u8])>;
-    let same = |a: &Item<'_, '_, T>, b: &Item<'_, '_, T>| match (a, b) {
-        (Some((a, ..)), Some((b, ..))) => core::ptr::eq(*a, *b),
-        _ => a.is_none() && b.is_none(),
-    };
-    for run in work.chunk_by_mut(same) {
-        let Some(Some((sa, ..))) = run.first() else {
-            continue;
+/// Packets that are sealed side by side, at most: as many as fill the lanes of DES.
+pub(crate) const SEAL_BATCH: usize = des::BLOCKS;
+
+/// A packet to protect: its SA, what has been prepared, and where it lies.
+type Item<'s, 'j, T> = (&'s OutboundSa<T>, &'s Plan, &'j mut [u8]);
+
+/// Encrypts and signs what [`OutboundSa::plan`] has prepared, at most [`SEAL_BATCH`] packets. Those
+/// of one SA that follow one another are encrypted side by side.
+pub(crate) fn protect<'s, 'j, T: Moment + 's>(work: impl Iterator<Item = Item<'s, 'j, T>>) {
+    let mut all = ArrayVec::<_, SEAL_BATCH>::new();
+    all.extend(work.take(SEAL_BATCH));
+    let mut rest = all.as_mut_slice();
+    while let Some((sa, ..)) = rest.first() {
+        // What has been encrypted is hashed soon, while it is near.
+        let many = if sa.engine.is_des() {
+            SEAL_BATCH
+        } else {
+            BATCH
         };
-        let sa = *sa;
-        sa.engine
-            .encrypt_many(run.iter_mut().flatten().map(|(_, plan, buf)| {
+        let (part, behind) = rest.split_at_mut(many.min(rest.len()));
+        for run in part.chunk_by_mut(|(a, ..), (b, ..)| core::ptr::eq(*a, *b)) {
+            let Some((sa, ..)) = run.first() else {
+                continue;
+            };
+            let sa = *sa;
+            sa.engine.encrypt_many(run.iter_mut().map(|(_, plan, buf)| {
                 let (head, text, _) = sa.split(plan, buf);
                 (&head[HEADER..], text)
             }));
+        }
+        for part in part.chunks_mut(BATCH) {
+            sign(part);
+        }
+        rest = behind;
     }
-    let Some(level) = sas.iter().flatten().map(|sa| sa.level).next() else {
+}
+
+/// Writes the ICVs of at most [`BATCH`] packets.
+fn sign<T: Moment>(work: &mut [Item<'_, '_, T>]) {
+    let Some(level) = work.first().map(|(sa, ..)| sa.level) else {
         return;
     };
     let mut tags = [[0; 32]; BATCH];
-    let signed = work.each_ref().map(|item| {
-        let (sa, plan, buf) = item.as_ref()?;
-        sa.signed(plan, buf)
-    });
-    macs(level, &signed, &mut tags);
-    for ((sa, plan, buf), tag) in work
-        .iter_mut()
-        .zip(&tags)
-        .filter_map(|(w, t)| Some((w.as_mut()?, t)))
     {
+        let mut signed = Work::new();
+        signed.extend(work.iter().map(|(sa, plan, buf)| sa.signed(plan, buf)));
+        macs(level, &signed, &mut tags);
+    }
+    for ((sa, plan, buf), tag) in work.iter_mut().zip(&tags) {
         sa.write_icv(plan, buf, tag);
     }
 }

@@ -6,8 +6,10 @@ use alloc::vec;
 /// Which of the latest sequence numbers have been seen.
 #[derive(Debug)]
 pub(crate) struct ReplayWindow {
-    /// A ring of bits, one for each number modulo its size.
+    /// A ring of bits, one for each number modulo its size, which is a power of two.
     seen: Box<[u64]>,
+    /// How many numbers up to the top are told apart.
+    size: u64,
     /// The highest number that has been marked.
     top: u64,
 }
@@ -16,21 +18,18 @@ impl ReplayWindow {
     /// `size` is a multiple of 64.
     pub(crate) fn new(size: u32) -> Self {
         Self {
-            seen: vec![0; (size / 64) as usize].into_boxed_slice(),
+            seen: vec![0; (size / 64).next_power_of_two() as usize].into_boxed_slice(),
+            size: u64::from(size),
             top: 0,
         }
-    }
-
-    fn size(&self) -> u64 {
-        self.seen.len() as u64 * 64
     }
 
     /// The whole number behind the low 32 bits of an extended one (RFC 4303 appendix A2.2).
     pub(crate) fn extend(&self, low: u32) -> u64 {
         let (top_high, top_low) = (self.top >> 32, self.top & 0xffff_ffff);
-        let bottom = self.top.saturating_sub(self.size() - 1);
+        let bottom = self.top.saturating_sub(self.size - 1);
         let low = u64::from(low);
-        let high = if top_low >= self.size() - 1 {
+        let high = if top_low >= self.size - 1 {
             // The window lies in one subspace.
             if low >= bottom & 0xffff_ffff {
                 top_high
@@ -53,7 +52,7 @@ impl ReplayWindow {
         if sequence > self.top {
             return true;
         }
-        self.top - sequence < self.size() && !self.bit(sequence)
+        self.top - sequence < self.size && !self.bit(sequence)
     }
 
     /// Marks a number that has been checked and whose packet has been authenticated. True if it is
@@ -62,7 +61,7 @@ impl ReplayWindow {
         let newest = sequence > self.top;
         if newest {
             let ahead = sequence - self.top;
-            if ahead >= self.size() {
+            if ahead >= self.size {
                 self.seen.fill(0);
             } else {
                 for skipped in self.top + 1..=sequence {
@@ -76,8 +75,8 @@ impl ReplayWindow {
     }
 
     fn place(&self, sequence: u64) -> (usize, u64) {
-        let bit = sequence % self.size();
-        ((bit / 64) as usize, 1 << (bit % 64))
+        let word = (sequence / 64) as usize & (self.seen.len() - 1);
+        (word, 1 << (sequence % 64))
     }
 
     fn bit(&self, sequence: u64) -> bool {

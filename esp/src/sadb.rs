@@ -1,19 +1,47 @@
 use crate::batch::{Open, Seal};
 use crate::counters::Counters;
-use crate::integrity::{BATCH, macs};
+use crate::integrity::{BATCH, Work, macs};
 use crate::lifetime::{Expiry, Moment};
-use crate::outbound::protect;
+use crate::outbound::{SEAL_BATCH, protect};
 use crate::{InboundSa, OpenError, Opened, OutboundSa, SaConfig, SaError, SealError};
 use alloc::boxed::Box;
 #[cfg(not(feature = "std"))]
 use alloc::collections::BTreeMap as Map;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use arrayvec::ArrayVec;
 use core::ops::Range;
 use fearless_simd::Level;
 use rand_core::CryptoRng;
 #[cfg(feature = "std")]
-use std::collections::HashMap as Map;
+type Map<K, V> = std::collections::HashMap<K, V, core::hash::BuildHasherDefault<Spread>>;
+
+/// For SPIs, which we drew at random, and for handles: nobody else chooses them.
+#[cfg(feature = "std")]
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+#[cfg(feature = "std")]
+impl core::hash::Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(u64::from(n));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The high bits are the well mixed ones, the table takes its place from the low ones.
+        self.0.rotate_left(26)
+    }
+}
 
 /// Events that wait at most.
 const QUEUE: usize = 65_536;
@@ -104,8 +132,8 @@ impl<T: Moment> Sadb<T> {
     #[must_use]
     pub fn new(rng: Box<dyn CryptoRng + Send>) -> Self {
         Self {
-            inbound: Map::new(),
-            outbound: Map::new(),
+            inbound: Map::default(),
+            outbound: Map::default(),
             rng,
             deadlines: BTreeSet::new(),
             events: VecDeque::new(),
@@ -213,26 +241,30 @@ impl<T: Moment> Sadb<T> {
     pub fn open_batch(&mut self, now: T, jobs: &mut [Open<'_, Found>]) {
         for jobs in jobs.chunks_mut(BATCH) {
             let mut tags = [[0; 32]; BATCH];
-            let mut plans = [None; BATCH];
-            let mut work = [const { None }; BATCH];
-            for ((job, plan), work) in jobs.iter().zip(&mut plans).zip(&mut work) {
-                if let Ok(entry) = spi(job.buf, &job.packet)
-                    && let Some(entry) = self.inbound.get(&entry)
-                {
-                    (*plan, *work) = entry.sa.plan(now, job.buf, &job.packet);
-                }
-            }
-            macs(self.level, &work, &mut tags);
-            let mut admitted = [const { (0, Err(OpenError::NoSa)) }; BATCH];
-            for (((job, plan), tag), (spi, admitted)) in
-                jobs.iter_mut().zip(plans).zip(&tags).zip(&mut admitted)
+            let mut plans = ArrayVec::<_, BATCH>::new();
             {
+                let mut work = Work::new();
+                for job in &*jobs {
+                    let entry = spi(job.buf, &job.packet).ok();
+                    let entry = entry.and_then(|spi| self.inbound.get(&spi));
+                    let planned = entry.map(|entry| entry.sa.plan(now, job.buf, &job.packet));
+                    let (sequence, signed) = planned.unwrap_or_default();
+                    plans.push(sequence);
+                    work.push(signed);
+                }
+                macs(self.level, &work, &mut tags);
+            }
+            let mut admitted = ArrayVec::<_, BATCH>::new();
+            for ((job, plan), tag) in jobs.iter_mut().zip(&plans).zip(&tags) {
                 let planned = plan.map(|n| (n, tag));
-                *admitted =
-                    find(&mut self.inbound, job.buf, &job.packet).and_then(|(of, entry)| {
-                        *spi = of;
-                        entry.sa.admit(now, job.buf, &job.packet, planned)
-                    });
+                let found = find(&mut self.inbound, job.buf, &job.packet);
+                admitted.push(match found {
+                    Ok((spi, entry)) => {
+                        let sa = &mut entry.sa;
+                        (spi, sa.admit(now, job.buf, &job.packet, planned))
+                    }
+                    Err(e) => (0, Err(e)),
+                });
             }
             // Packets of one SA that follow one another are decrypted side by side.
             let mut rest = jobs.iter_mut().zip(&admitted).peekable();
@@ -247,12 +279,12 @@ impl<T: Moment> Sadb<T> {
                 // What there was nothing to do for.
                 good.for_each(drop);
             }
-            for (job, (spi, admitted)) in jobs.iter_mut().zip(admitted) {
-                job.result = match self.inbound.get_mut(&spi) {
+            for (job, (spi, admitted)) in jobs.iter_mut().zip(&admitted) {
+                job.result = match self.inbound.get_mut(spi) {
                     Some(entry) => {
                         let contents = |a| entry.sa.contents(job.buf, &job.packet, a);
                         let result = admitted.and_then(contents);
-                        opened(&mut self.events, now, spi, entry, result)
+                        opened(&mut self.events, now, *spi, entry, result)
                     }
                     None => Err(admitted.err().unwrap_or(OpenError::NoSa)),
                 };
@@ -303,23 +335,25 @@ impl<T: Moment> Sadb<T> {
     /// Like [`seal`](Self::seal) for each of `jobs`, in order, and faster. It gains most where
     /// packets of one SA follow one another.
     pub fn seal_batch(&mut self, now: T, jobs: &mut [(OutboundId, Seal<'_>)]) {
-        for jobs in jobs.chunks_mut(BATCH) {
-            let mut plans = [const { None }; BATCH];
-            for ((id, job), plan) in jobs.iter_mut().zip(&mut plans) {
+        for jobs in jobs.chunks_mut(SEAL_BATCH) {
+            let mut plans = ArrayVec::<_, SEAL_BATCH>::new();
+            for (id, job) in &mut *jobs {
+                let mut plan = None;
                 match self.outbound.get_mut(id) {
                     Some(entry) => {
-                        *plan = entry.sa.plan(now, job);
+                        plan = entry.sa.plan(now, job);
                         report(&mut self.events, now, entry);
                     }
                     None => job.result = Err(SealError::NoSa),
                 }
+                plans.push(plan);
                 self.counters.sealed(&job.result);
             }
-            let mut sas = [None; BATCH];
-            for (sa, (id, _)) in sas.iter_mut().zip(&*jobs) {
-                *sa = self.outbound.get(id).map(|entry| &entry.sa);
-            }
-            protect(&sas, &plans, jobs.iter_mut().map(|(_, job)| job));
+            let planned = jobs.iter_mut().zip(&plans);
+            protect(planned.filter_map(|((id, job), plan)| {
+                let plan = plan.as_ref()?;
+                Some((&self.outbound.get(id)?.sa, plan, &mut *job.buf))
+            }));
         }
     }
 

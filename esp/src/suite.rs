@@ -1,4 +1,4 @@
-use crate::SaError;
+use crate::{HEADER, SaError};
 use core::fmt;
 
 /// An encryption algorithm.
@@ -190,6 +190,39 @@ impl fmt::Display for Suite {
             Some(integrity) => write!(f, "/{}", integrity.name()),
             None => Ok(()),
         }
+    }
+}
+
+/// What of a suite every packet needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Bytes of header and IV.
+    pub(crate) head: usize,
+    /// Bytes of ICV.
+    pub(crate) icv: usize,
+    /// What the text is padded to a multiple of, a power of two.
+    pub(crate) alignment: usize,
+    pub(crate) aead: bool,
+}
+
+impl Shape {
+    pub(crate) fn new(suite: Suite) -> Self {
+        Self {
+            head: HEADER + suite.cipher.iv_length(),
+            icv: suite.icv_length(),
+            alignment: suite.cipher.alignment(),
+            aead: suite.cipher.is_aead(),
+        }
+    }
+
+    /// Header and IV, text, and ICV of a packet that is as long.
+    pub(crate) fn split<'b>(
+        &self,
+        packet: &'b mut [u8],
+    ) -> (&'b mut [u8], &'b mut [u8], &'b mut [u8]) {
+        let (head, rest) = packet.split_at_mut(self.head);
+        let (text, icv) = rest.split_at_mut(rest.len() - self.icv);
+        (head, text, icv)
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::event::{DropReason, Ingress, Verdict};
 use crate::firewall::Firewall;
 use crate::interface::InterfaceId;
-use crate::wire::Malformed;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Instant;
@@ -52,17 +51,31 @@ impl Firewall {
             self.expire(ms);
         }
         for jobs in jobs.chunks_mut(BATCH) {
-            let mut all = [const { Err(Malformed::Header) }; BATCH];
+            let mut glances = [None; BATCH];
+            let mut others = [const { None }; BATCH];
             let mut hashes = [0; BATCH];
-            for ((job, seen), hash) in jobs.iter().zip(&mut all).zip(&mut hashes) {
-                *seen = self.see(job.buf, &job.packet);
-                *hash = seen.as_ref().map_or(0, |seen| seen.hash);
+            let places = glances.iter_mut().zip(&mut others).zip(&mut hashes);
+            for (job, ((glance, other), hash)) in jobs.iter().zip(places) {
+                *glance = self.glance(job.buf, &job.packet);
+                *hash = match glance {
+                    Some(glance) => glance.hash,
+                    None => {
+                        let seen = other.insert(self.see(job.buf, &job.packet));
+                        seen.as_ref().map_or(0, |seen| seen.hash)
+                    }
+                };
             }
             self.table
                 .touch(hashes.get(..jobs.len()).unwrap_or_default());
-            for (job, seen) in jobs.iter_mut().zip(&mut all) {
-                let packet = job.packet.clone();
-                job.verdict = self.judge(ms, job.ingress, job.buf, packet, seen.as_mut(), route);
+            for (job, (glance, other)) in jobs.iter_mut().zip(glances.iter().zip(&mut others)) {
+                let (ingress, packet) = (job.ingress, job.packet.clone());
+                let passed = glance.as_ref().and_then(|glance| {
+                    self.pass(ms, ingress, job.buf, packet.clone(), glance, route)
+                });
+                job.verdict = passed.unwrap_or_else(|| {
+                    let seen = other.get_or_insert_with(|| self.see(job.buf, &packet));
+                    self.judge(ms, ingress, job.buf, packet, seen.as_mut(), route)
+                });
             }
         }
     }

@@ -37,20 +37,40 @@ impl Tuple {
     }
 
     pub(crate) fn hash(&self, key: Key) -> u64 {
-        let ports = u64::from(self.protocol.0) << 32
-            | u64::from(self.source.1) << 16
-            | u64::from(self.destination.1);
         match (self.source.0, self.destination.0) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let source = u64::from(source.to_bits());
-                key.hash([source << 32 | u64::from(destination.to_bits()), ports])
+                let ends = Ends {
+                    addresses: [source.to_bits(), destination.to_bits()],
+                    ports: [self.source.1, self.destination.1],
+                };
+                ends.hash(key, self.protocol)
             }
             (source, destination) => {
+                let ports = u64::from(self.protocol.0) << 32
+                    | u64::from(self.source.1) << 16
+                    | u64::from(self.destination.1);
                 let [a, b] = halves(source);
                 let [c, d] = halves(destination);
                 key.hash([a, b, c, d, ports])
             }
         }
+    }
+}
+
+/// Source and destination of an IPv4 packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) addresses: [u32; 2],
+    pub(crate) ports: [u16; 2],
+}
+
+impl Ends {
+    /// As a [`Tuple`]'s.
+    pub(crate) fn hash(self, key: Key, protocol: Protocol) -> u64 {
+        let [source, destination] = self.addresses.map(u64::from);
+        let [from, to] = self.ports.map(u64::from);
+        let ports = u64::from(protocol.0) << 32 | from << 16 | to;
+        key.hash([source << 32 | destination, ports])
     }
 }
 
@@ -287,6 +307,40 @@ impl Flow {
             Some(Way::Original)
         } else {
             (reply && ports == (r, s)).then_some(Way::Reply)
+        }
+    }
+
+    /// Which way an IPv4 packet goes, if it is one of this flow.
+    pub(crate) fn way_of_v4(&self, ends: Ends, protocol: Protocol) -> Option<Way> {
+        if self.flags & (LIVE | V6) != LIVE || protocol != self.protocol {
+            return None;
+        }
+        let [original, reply] = self.ends();
+        if ends == original {
+            Some(Way::Original)
+        } else {
+            (ends == reply).then_some(Way::Reply)
+        }
+    }
+
+    /// Of an IPv4 flow, as packets of each direction come.
+    fn ends(&self) -> [Ends; 2] {
+        let ([a, b, c, d], [p, q, r, s]) = (self.addresses, self.ports);
+        let ends = |addresses, ports| Ends { addresses, ports };
+        [ends([a, b], [p, q]), ends([c, d], [r, s])]
+    }
+
+    /// Of an IPv4 flow, as packets of this direction leave.
+    pub(crate) fn leaving(&self, way: Way) -> Ends {
+        let [original, reply] = self.ends();
+        let Ends { addresses, ports } = match way {
+            Way::Original => reply,
+            Way::Reply => original,
+        };
+        let ([to, from], [to_port, from_port]) = (addresses, ports);
+        Ends {
+            addresses: [from, to],
+            ports: [from_port, to_port],
         }
     }
 

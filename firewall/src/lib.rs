@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod errors;
 mod event;
+mod express;
 mod firewall;
 mod flow;
 mod fragments;

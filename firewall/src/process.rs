@@ -82,6 +82,11 @@ impl Firewall {
         if self.is_due(ms) {
             self.expire(ms);
         }
+        if let Some(glance) = self.glance(buf, &packet)
+            && let Some(verdict) = self.pass(ms, ingress, buf, packet.clone(), &glance, route)
+        {
+            return verdict;
+        }
         let mut seen = self.see(buf, &packet);
         self.judge(ms, ingress, buf, packet, seen.as_mut(), route)
     }

@@ -2,11 +2,12 @@
 
 use crate::clock::{self, Instant8};
 use crate::firewall::user_of;
-use crate::flow::{Flow, Tuple, Way};
+use crate::flow::{Ends, Flow, Tuple, Way};
 use crate::hash::Key;
 use crate::index::Index;
 use crate::list::{self, Kind, Link, List, Slab};
 use crate::wheel::Wheel;
+use crate::wire::Protocol;
 use std::net::IpAddr;
 
 /// All flows of a firewall.
@@ -61,11 +62,24 @@ impl Table {
         tuple.hash(self.key)
     }
 
+    pub(crate) fn hash_v4(&self, ends: Ends, protocol: Protocol) -> u64 {
+        ends.hash(self.key, protocol)
+    }
+
     /// The flow that a packet belongs to, which may be over already.
     pub(crate) fn find(&self, wanted: &Tuple, hash: u64) -> Option<(u32, Way)> {
+        self.find_by(hash, |flow| flow.way_of(wanted))
+    }
+
+    /// The same of an IPv4 packet.
+    pub(crate) fn find_v4(&self, ends: Ends, protocol: Protocol, hash: u64) -> Option<(u32, Way)> {
+        self.find_by(hash, |flow| flow.way_of_v4(ends, protocol))
+    }
+
+    fn find_by(&self, hash: u64, way_of: impl Fn(&Flow) -> Option<Way>) -> Option<(u32, Way)> {
         let mut way = None;
         let index = self.index.find(hash, |index| {
-            way = self.slab.get(index).and_then(|flow| flow.way_of(wanted));
+            way = self.slab.get(index).and_then(&way_of);
             way.is_some()
         })?;
         Some((index, way?))

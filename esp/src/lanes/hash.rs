@@ -10,6 +10,7 @@ use super::sha256::Sha256;
 use super::x86::has_sha;
 #[cfg(target_arch = "x86_64")]
 use super::{aes::keys::RoundKeys, stitch};
+use arrayvec::ArrayVec;
 use fearless_simd::Level;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -25,15 +26,49 @@ pub(crate) trait Hash {
     const BIG_ENDIAN: bool;
 
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]);
+
+    /// The MAC of one message.
+    fn mac(message: &Message<'_>) -> Tag
+    where
+        Self: Sized,
+    {
+        mac::<Self>(message)
+    }
 }
 
 /// A hash function over `N` messages side by side.
 pub(crate) trait Wide<const N: usize>: Hash {
     /// Messages from which on lanes beat one message after the other.
     const WORTHWHILE: usize;
+    /// Whether [`macs`](Self::macs) takes fewer messages too.
+    const FEWER: bool = false;
 
     /// `blocks` of each lane, which has at least as many.
     fn compress(level: Level, states: &mut [State; N], data: &Data<'_, N>, blocks: usize);
+
+    /// The MACs of `N` messages that are all as long: none waits for another.
+    fn macs(level: Level, messages: &mut [Message<'_>], tags: &mut [Tag])
+    where
+        Self: Sized,
+    {
+        let Some(messages) = messages.first_chunk::<N>() else {
+            return;
+        };
+        let mut states = messages.each_ref().map(|m| m.state);
+        let body = messages.each_ref().map(|m| m.body);
+        if !body[0].is_empty() {
+            Self::compress(level, &mut states, &body, body[0].len());
+        }
+        let tails = messages.each_ref().map(|m| m.tail.as_slice());
+        Self::compress(level, &mut states, &tails, messages[0].tails);
+        let outer = states.map(|state| [outer_block::<Self>(&state)]);
+        states = messages.each_ref().map(|m| *m.outer);
+        let outer = outer.each_ref().map(|block| block.as_slice());
+        Self::compress(level, &mut states, &outer, 1);
+        for (tag, state) in tags.iter_mut().zip(&states) {
+            *tag = bytes::<Self>(state);
+        }
+    }
 }
 
 /// Which hash function.
@@ -58,6 +93,44 @@ pub(crate) struct Key {
 pub(crate) struct Begun {
     pub(crate) state: State,
     pub(crate) blocks: usize,
+}
+
+/// What is left to hash of a message, in blocks.
+pub(crate) struct Message<'a> {
+    pub(super) state: State,
+    pub(super) outer: &'a State,
+    pub(super) body: &'a [[u8; 64]],
+    /// The message's end with its padding.
+    pub(super) tail: [[u8; 64]; 2],
+    pub(super) tails: usize,
+}
+
+impl<'a> Message<'a> {
+    fn new<H: Hash>(begun: Begun, job: &Job<'a>) -> Self {
+        let (body, rest) = job.message.as_chunks();
+        let mut tail = [[0; 64]; 2];
+        let tails = self::tail::<H>(&mut tail, rest, job.suffix, job.message.len());
+        Self {
+            state: begun.state,
+            outer: &job.key.outer,
+            body: body.get(begun.blocks..).unwrap_or_default(),
+            tail,
+            tails,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn blocks(&self) -> usize {
+        self.body.len() + self.tails
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn block(&self, at: usize) -> &[u8; 64] {
+        let tail = |at: usize| &self.tail[at & 1];
+        self.body
+            .get(at)
+            .unwrap_or_else(|| tail(at - self.body.len()))
+    }
 }
 
 /// One message to authenticate.
@@ -131,18 +204,17 @@ impl Key {
         }
     }
 
-    /// AES-CBC of as many times 64 bytes as there are in `packet`, which is header, IV and text,
-    /// and a part of its hash; gives how many. None has been done where this machine can't.
+    /// AES-CBC of `packet`, which is header, IV and text, and the beginning of its hash. None where
+    /// this machine can't.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn stitch(&self, keys: &RoundKeys, packet: &mut [u8]) -> Option<(usize, Begun)> {
+    pub(crate) fn stitch(&self, keys: &RoundKeys, packet: &mut [u8]) -> Option<Begun> {
         let Begun { mut state, .. } = self.begin();
-        let chunks = match self.kind {
+        let blocks = match self.kind {
             Kind::Md5 => return None,
             Kind::Sha1 => stitch::sha1(keys, packet, &mut state)?,
             Kind::Sha256 => stitch::sha256(keys, packet, &mut state)?,
         };
-        let blocks = chunks.saturating_sub(1);
-        Some((chunks, Begun { state, blocks }))
+        Some(Begun { state, blocks })
     }
 }
 
@@ -196,21 +268,23 @@ fn mac_each<H: Hash>(jobs: &[Job<'_>], tags: &mut [Tag]) {
     }
 }
 
-fn mac_one<H: Hash>(begun: Begun, job: &Job<'_>) -> Tag {
-    let (body, rest) = job.message.as_chunks();
-    let Begun { mut state, blocks } = begun;
-    H::compress_one(&mut state, body.get(blocks..).unwrap_or_default());
-    let mut end = [[0; 64]; 2];
-    let blocks = tail::<H>(&mut end, rest, job.suffix, job.message.len());
-    H::compress_one(&mut state, end.split_at(blocks).0);
-    outer_tail::<H>(&mut end, &state);
-    state = job.key.outer;
-    H::compress_one(&mut state, &end[..1]);
+/// The MAC of one message by a hash function of one block at a time.
+pub(super) fn mac<H: Hash>(message: &Message<'_>) -> Tag {
+    let mut state = message.state;
+    H::compress_one(&mut state, message.body);
+    H::compress_one(&mut state, message.tail.split_at(message.tails).0);
+    let outer = outer_block::<H>(&state);
+    state = *message.outer;
+    H::compress_one(&mut state, &[outer]);
     bytes::<H>(&state)
 }
 
+fn mac_one<H: Hash>(begun: Begun, job: &Job<'_>) -> Tag {
+    H::mac(&Message::new::<H>(begun, job))
+}
+
 /// The last one or two blocks of a hash: what is left, the suffix, and the hash's padding. Gives
-/// how many.
+/// how many. `tail` is zeros.
 fn tail<H: Hash>(
     tail: &mut [[u8; 64]; 2],
     rest: &[u8],
@@ -218,15 +292,16 @@ fn tail<H: Hash>(
     length: usize,
 ) -> usize {
     let flat = tail.as_flattened_mut();
-    let suffix = suffix.as_ref().map_or(&[][..], |s| s.as_slice());
-    let end = rest.len() + suffix.len();
     flat[..rest.len()].copy_from_slice(rest);
-    flat[rest.len()..end].copy_from_slice(suffix);
+    let mut end = rest.len();
+    if let Some(suffix) = suffix {
+        flat[end..end + 4].copy_from_slice(&suffix);
+        end += 4;
+    }
     flat[end] = 0x80;
     let blocks = if end + 9 > 64 { 2 } else { 1 };
-    flat[end + 1..blocks * 64 - 8].fill(0);
     // The key's block counts too.
-    let bits = (64 + length + suffix.len()) as u64 * 8;
+    let bits = (64 + length + end - rest.len()) as u64 * 8;
     let bits = if H::BIG_ENDIAN {
         bits.to_be_bytes()
     } else {
@@ -236,10 +311,12 @@ fn tail<H: Hash>(
     blocks
 }
 
-/// [`tail`] of the outer hash: the inner one's result.
-fn outer_tail<H: Hash>(to: &mut [[u8; 64]; 2], inner: &State) {
+/// The block of the outer hash: the inner one's result.
+fn outer_block<H: Hash>(inner: &State) -> [u8; 64] {
+    let mut blocks = [[0; 64]; 2];
     let digest = bytes::<H>(inner);
-    tail::<H>(to, &digest[..H::WORDS * 4], None, H::WORDS * 4);
+    tail::<H>(&mut blocks, &digest[..H::WORDS * 4], None, H::WORDS * 4);
+    blocks[0]
 }
 
 fn bytes<H: Hash>(state: &State) -> Tag {
@@ -300,11 +377,16 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             next: 0,
             hash: core::marker::PhantomData,
         };
-        while let Some(jobs) = jobs[this.next..].first_chunk()
-            && jobs.iter().all(|job| job.is_as_long_as(&jobs[0]))
-        {
-            Self::even(level, jobs, tags);
-            this.next += N;
+        while let Some(jobs) = this.even() {
+            let mut macs = [[0; 32]; N];
+            let begin = |job: &Job<'a>| Message::new::<H>(job.key.begin(), job);
+            let mut messages = ArrayVec::<_, N>::new();
+            messages.extend(jobs.iter().map(begin));
+            H::macs(level, &mut messages, &mut macs);
+            for (job, mac) in jobs.iter().zip(macs) {
+                tags[job.place] = mac;
+            }
+            this.next += jobs.len();
         }
         if jobs.len() - this.next >= H::WORTHWHILE {
             for lane in 0..N {
@@ -317,30 +399,19 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         this.finish(tags);
     }
 
-    /// Messages that are all as long: none waits for another.
-    fn even(level: Level, jobs: &[Job<'_>; N], tags: &mut [Tag]) {
-        let mut states = jobs.map(|job| job.key.inner);
-        let parts = jobs.map(|job| job.message.as_chunks());
-        let blocks = parts[0].0.len();
-        if blocks > 0 {
-            H::compress(level, &mut states, &parts.map(|(body, _)| body), blocks);
-        }
-        let mut scratch = [[[0; 64]; 2]; N];
-        let mut blocks = 0;
-        for ((to, job), (_, rest)) in scratch.iter_mut().zip(jobs).zip(parts) {
-            blocks = tail::<H>(to, rest, job.suffix, job.message.len());
-        }
-        let data: Data<'_, N> = core::array::from_fn(|lane| scratch[lane].as_slice());
-        H::compress(level, &mut states, &data, blocks);
-        for ((to, job), state) in scratch.iter_mut().zip(jobs).zip(&mut states) {
-            outer_tail::<H>(to, state);
-            *state = job.key.outer;
-        }
-        let data: Data<'_, N> = core::array::from_fn(|lane| scratch[lane].as_slice());
-        H::compress(level, &mut states, &data, 1);
-        for (job, state) in jobs.iter().zip(&states) {
-            tags[job.place] = bytes::<H>(state);
-        }
+    /// The next jobs, if they are all as long and as many as there are lanes, or all that are left.
+    fn even(&self) -> Option<&'a [Job<'a>]> {
+        let left = &self.jobs[self.next..];
+        let count = match left.len() {
+            0 => return None,
+            // Rather twice two of three lanes than one message alone.
+            n if H::FEWER && N > 2 && n == N + 1 => N - 1,
+            n if H::FEWER && n < N => n,
+            _ => N,
+        };
+        let jobs = left.get(..count)?;
+        let even = jobs.iter().all(|job| job.is_as_long_as(&jobs[0]));
+        even.then_some(jobs)
     }
 
     fn busy(&self) -> usize {
@@ -382,7 +453,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
             Part::Tail => {
                 let state = &mut self.states[lane];
                 let lane = &mut self.lanes[lane];
-                outer_tail::<H>(&mut lane.scratch, state);
+                lane.scratch[0] = outer_block::<H>(state);
                 *state = self.jobs[job].key.outer;
                 (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
             }
@@ -414,6 +485,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         let lane = &mut self.lanes[lane];
         let job = &self.jobs[lane.job];
         let (_, rest) = job.message.as_chunks::<64>();
+        lane.scratch = [[0; 64]; 2];
         let blocks = tail::<H>(&mut lane.scratch, rest, job.suffix, job.message.len());
         (lane.part, lane.done, lane.to_do) = (Part::Tail, 0, blocks);
     }

@@ -10,6 +10,7 @@ pub(crate) mod hash;
 mod md5;
 mod sha1;
 mod sha256;
+pub(crate) mod sha512;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,7 @@
 //! SHA-1 (FIPS 180-4 section 6.1) over the blocks of sixteen messages.
 
+#[cfg(target_arch = "x86_64")]
+use super::hash::{self, Message, Tag};
 use super::hash::{Data, Hash, State, Wide};
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{self, SHA1_LANES};
@@ -28,6 +30,15 @@ impl Hash for Sha1 {
             sha1::block_api::compress(state, blocks);
         }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    fn mac(message: &Message<'_>) -> Tag {
+        let mut tag = [[0; 32]];
+        match sha_ni::sha1_macs(core::slice::from_ref(message), &mut tag) {
+            Some(()) => tag[0],
+            None => hash::mac::<Self>(message),
+        }
+    }
 }
 
 impl Wide<LANES> for Sha1 {
@@ -41,6 +52,7 @@ impl Wide<LANES> for Sha1 {
 #[cfg(target_arch = "x86_64")]
 impl Wide<SHA1_LANES> for Sha1 {
     const WORTHWHILE: usize = 2;
+    const FEWER: bool = true;
 
     fn compress(
         _: Level,
@@ -49,6 +61,19 @@ impl Wide<SHA1_LANES> for Sha1 {
         blocks: usize,
     ) {
         sha_ni::sha1(states, data, blocks);
+    }
+
+    fn macs(_: Level, messages: &mut [Message<'_>], tags: &mut [Tag]) {
+        // A loop of whole blocks is faster without the choice of what comes next.
+        if let Some(messages) = messages.first_chunk_mut::<SHA1_LANES>() {
+            let mut states = messages.each_ref().map(|m| m.state);
+            let body = messages.each_ref().map(|m| m.body);
+            sha_ni::sha1(&mut states, &body, body[0].len());
+            for (message, state) in messages.iter_mut().zip(states) {
+                (message.state, message.body) = (state, &[]);
+            }
+        }
+        sha_ni::sha1_macs(messages, tags);
     }
 }
 

@@ -1,5 +1,7 @@
 //! SHA-256 (FIPS 180-4 section 6.2) over the blocks of sixteen messages.
 
+#[cfg(target_arch = "x86_64")]
+use super::hash::{self, Message, Tag};
 use super::hash::{Data, Hash, State, Wide};
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{self, SHA256_LANES};
@@ -26,6 +28,15 @@ impl Hash for Sha256 {
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]) {
         sha2::block_api::compress256(state, blocks);
     }
+
+    #[cfg(target_arch = "x86_64")]
+    fn mac(message: &Message<'_>) -> Tag {
+        let mut tag = [[0; 32]];
+        match sha_ni::sha256_macs(core::slice::from_ref(message), &mut tag) {
+            Some(()) => tag[0],
+            None => hash::mac::<Self>(message),
+        }
+    }
 }
 
 impl Wide<LANES> for Sha256 {
@@ -39,6 +50,7 @@ impl Wide<LANES> for Sha256 {
 #[cfg(target_arch = "x86_64")]
 impl Wide<SHA256_LANES> for Sha256 {
     const WORTHWHILE: usize = 2;
+    const FEWER: bool = true;
 
     fn compress(
         _: Level,
@@ -47,6 +59,10 @@ impl Wide<SHA256_LANES> for Sha256 {
         blocks: usize,
     ) {
         sha_ni::sha256(states, data, blocks);
+    }
+
+    fn macs(_: Level, messages: &mut [Message<'_>], tags: &mut [Tag]) {
+        sha_ni::sha256_macs(messages, tags);
     }
 }
 

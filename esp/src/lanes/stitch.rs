@@ -17,8 +17,8 @@ const IV: usize = crate::HEADER;
 const TEXT: usize = IV + 16;
 
 sha_entry! {
-    /// Encrypts as many times 64 bytes of text as `packet` has; gives how many. As many blocks of
-    /// the packet but one have then been hashed into `state`.
+    /// Encrypts the text of `packet`, whole blocks; gives how many blocks of the packet have been
+    /// hashed into `state`.
     pub(super) fn sha1(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize = any_sha1
 }
 
@@ -65,17 +65,39 @@ macro_rules! stitched {
             if chunks > 0 {
                 $(encrypt!($g, TEXT);)*
             }
-            for chunk in 1..chunks {
-                let (a_before, b_before) = ($a, $b);
+            let words = |packet: &[u8], chunk: usize| {
                 let mut w = [_mm_setzero_si128(); 4];
                 for (i, w) in w.iter_mut().enumerate() {
-                    let bytes = block(packet, 64 * (chunk - 1) + 16 * i);
+                    let bytes = block(packet, 64 * chunk + 16 * i);
                     *w = _mm_shuffle_epi8(load_words(&bytes), order);
                 }
+                w
+            };
+            for chunk in 1..chunks {
+                let (a_before, b_before) = ($a, $b);
+                let mut w = words(packet, chunk - 1);
                 $(
                     $four!(w, $a, $b, $g $(, $f)?);
                     encrypt!($g, TEXT + 64 * chunk);
                 )*
+                $a = _mm_add_epi32($a, a_before);
+                $b = $add($b, b_before);
+            }
+            // Few enough steps for the processor to have them and a hash's under way together.
+            let rest = packet.get_mut(TEXT + 64 * chunks..).unwrap_or_default();
+            for text in rest.as_chunks_mut().0 {
+                x = _mm_xor_si128(x, load_words(&keys.keys[0]));
+                x = _mm_xor_si128(x, load_words(text));
+                for key in &keys.keys[1..ROUNDS] {
+                    x = _mm_aesenc_si128(x, load_words(key));
+                }
+                x = _mm_aesenclast_si128(x, load_words(&keys.keys[ROUNDS]));
+                store_words(x, text);
+            }
+            if let Some(chunk) = chunks.checked_sub(1) {
+                let (a_before, b_before) = ($a, $b);
+                let mut w = words(packet, chunk);
+                $($four!(w, $a, $b, $g $(, $f)?);)*
                 $a = _mm_add_epi32($a, a_before);
                 $b = $add($b, b_before);
             }

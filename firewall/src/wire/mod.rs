@@ -18,7 +18,7 @@ mod tests;
 pub use message::IcmpError;
 pub(crate) use message::{build_error, checksum_is_right};
 pub(crate) use mss::clamp_mss;
-pub(crate) use rewrite::{fragment, mend_icmp, rewrite, set_identification};
+pub(crate) use rewrite::{fragment, mend_icmp, rewrite, rewrite_plain, set_identification};
 pub(crate) use transport::Segment;
 
 use std::net::IpAddr;
@@ -152,6 +152,11 @@ impl Packet {
     pub(crate) fn payload_length(&self) -> usize {
         self.end.saturating_sub(self.transport)
     }
+}
+
+/// A whole TCP segment.
+pub(crate) fn segment(bytes: &[u8]) -> Option<Segment> {
+    transport::segment(bytes.len(), bytes, Extent::Whole)
 }
 
 pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {

@@ -1,7 +1,8 @@
 //! Translation of a packet in place.
 
-use super::{Body, Packet, put, word};
+use super::{Body, Packet, Protocol, put, word};
 use crate::checksum;
+use crate::flow::Ends;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Rewrites an IPv4 packet's source and destination, each with its port, and mends the checksums
@@ -38,18 +39,51 @@ pub(crate) fn rewrite(
     }
     addresses.mend(bytes, 10);
     match view.body {
-        Body::Udp => {
-            // No checksum stays none; one that comes out as 0 is sent as all ones (RFC 768).
-            if word(bytes, field(6)) != Some(0) {
-                addresses.and(ports).mend(bytes, field(6));
-                if word(bytes, field(6)) == Some(0) {
-                    put(bytes, field(6), 0xffff);
-                }
-            }
-        }
+        Body::Udp => mend_udp(bytes, field(6), addresses.and(ports)),
         Body::Tcp(_) => addresses.and(ports).mend(bytes, field(16)),
         Body::Query { .. } if ports != Change::default() => ports.mend(bytes, field(2)),
         Body::Query { .. } | Body::Error { .. } | Body::LinkLocal | Body::Other => {}
+    }
+}
+
+/// [`rewrite`] of UDP or TCP behind an IPv4 header without options.
+pub(crate) fn rewrite_plain(bytes: &mut [u8], protocol: Protocol, old: Ends, new: Ends) {
+    let (mut addresses, mut ports) = (Change::default(), Change::default());
+    let ends = |of: Ends| {
+        let ([a, b], [p, q]) = (of.addresses, of.ports);
+        [(a, p), (b, q)]
+    };
+    for ((old, old_port), (new, new_port)) in ends(old).into_iter().zip(ends(new)) {
+        if (old, old_port) != (new, new_port) {
+            addresses.of(old.into(), new.into());
+            ports.word(old_port, new_port);
+        }
+    }
+    let Some(header) = bytes.first_chunk_mut::<24>() else {
+        return;
+    };
+    let ([a, b], [p, q]) = (new.addresses, new.ports);
+    let (ends, ports_at) = header.split_at_mut(20);
+    if let Some(to) = ends.last_chunk_mut::<8>() {
+        *to = (u64::from(a) << 32 | u64::from(b)).to_be_bytes();
+    }
+    if let Some(to) = ports_at.first_chunk_mut::<4>() {
+        *to = (u32::from(p) << 16 | u32::from(q)).to_be_bytes();
+    }
+    addresses.mend(bytes, 10);
+    match protocol {
+        Protocol::UDP => mend_udp(bytes, 26, addresses.and(ports)),
+        _ => addresses.and(ports).mend(bytes, 36),
+    }
+}
+
+/// No checksum stays none; one that comes out as 0 is sent as all ones (RFC 768).
+fn mend_udp(bytes: &mut [u8], at: usize, change: Change) {
+    if word(bytes, at) != Some(0) {
+        change.mend(bytes, at);
+        if word(bytes, at) == Some(0) {
+            put(bytes, at, 0xffff);
+        }
     }
 }
 

@@ -42,7 +42,10 @@ pub(super) fn parse(packet: &mut Packet, data: &[u8], extent: Extent) -> Option<
             }
             packet.body = Body::Udp;
         }
-        Protocol::TCP => packet.body = Body::Tcp(segment(packet, data, extent)?),
+        Protocol::TCP => {
+            let payload = packet.payload_length();
+            packet.body = Body::Tcp(segment(payload, data, extent)?);
+        }
         Protocol::ICMP if packet.is_v4() => return icmp(packet, data, icmp_v4),
         Protocol::ICMPV6 if !packet.is_v4() => return icmp(packet, data, icmp_v6),
         _ => return Some(()),
@@ -52,7 +55,8 @@ pub(super) fn parse(packet: &mut Packet, data: &[u8], extent: Extent) -> Option<
     Some(())
 }
 
-fn segment(packet: &Packet, data: &[u8], extent: Extent) -> Option<Segment> {
+/// A segment that is `length` bytes long, of which there are `data`.
+pub(super) fn segment(length: usize, data: &[u8], extent: Extent) -> Option<Segment> {
     let seq = long(data, 4)?;
     let quoted = Segment {
         flags: 0,
@@ -69,7 +73,7 @@ fn segment(packet: &Packet, data: &[u8], extent: Extent) -> Option<Segment> {
     let &[.., offset, flags, w0, w1, _, _, _, _] = header;
     let size = usize::from(offset >> 4).checked_mul(4)?;
     let options = data.get(20..size)?;
-    let payload = packet.payload_length().checked_sub(size)?;
+    let payload = length.checked_sub(size)?;
     let marks = u32::from(flags & TCP_SYN != 0).saturating_add(u32::from(flags & TCP_FIN != 0));
     let syn = flags & TCP_SYN != 0;
     Some(Segment {

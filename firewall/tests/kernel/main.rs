@@ -14,6 +14,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod ipv6;
 mod worlds;
 
 use common::*;

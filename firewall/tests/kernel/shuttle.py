@@ -28,7 +28,11 @@ ip addr add 192.168.0.1/16 dev lan
 ip addr add 198.51.100.2/32 dev wan
 ip route add 10.0.0.0/8 dev lan
 ip route add default dev wan
+ip addr add 2001:db8::1/32 dev lan nodad
+ip addr add 2400:77::2/128 dev wan nodad
+ip -6 route add default dev wan
 echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter
 """
 
@@ -58,6 +62,12 @@ def udp(source, destination, port):
 LAST = bytes([203, 0, 113, 250])
 
 
+def of_hosts(v6):
+    """Not the kernel's own, of its links."""
+    source, destination = v6[8:24], v6[24:40]
+    return source[0] != 0xFE and any(source) and destination[0] != 0xFF
+
+
 def through(fds, side, packet):
     """What comes out before a packet that certainly does: the kernel keeps the order."""
     os.write(fds[side], packet)
@@ -69,7 +79,7 @@ def through(fds, side, packet):
             came = os.read(fd, 65536)
             if came[16:20] == LAST:
                 over, wait = True, 0
-            elif came[0] >> 4 == 4:  # IPv6: the kernel's own, of its links
+            elif came[0] >> 4 == 4 or of_hosts(came):
                 out.append((names[fd], came))
     if not over:
         sys.exit("the kernel lost a packet")

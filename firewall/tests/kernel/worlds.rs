@@ -141,7 +141,7 @@ fn whole(packets: Packets) -> Packets {
     let mut out = Packets::new();
     let mut pieces: BTreeMap<(Side, Vec<u8>), Vec<Vec<u8>>> = BTreeMap::new();
     for (side, packet) in packets {
-        if packet[6] & 0x3f == 0 && packet[7] == 0 {
+        if packet[0] >> 4 == 6 || packet[6] & 0x3f == 0 && packet[7] == 0 {
             out.push((side, packet));
         } else {
             let id = (side, [&packet[4..6], &packet[12..20]].concat());

@@ -12,6 +12,7 @@ use super::LANES;
 #[cfg(target_arch = "x86_64")]
 use super::x86::has_vaes;
 use crate::integrity::BATCH;
+use arrayvec::ArrayVec;
 use cbc::Decryptor;
 use cipher::consts::U16;
 use cipher::{
@@ -129,7 +130,7 @@ where
             }
             return;
         }
-        cbc_encrypt(lanes, |blocks| {
+        cbc_encrypt::<16, BATCH>(lanes, |blocks| {
             self.plain
                 .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
         });
@@ -162,16 +163,14 @@ fn longest_first<const B: usize>(lanes: &mut [Lane<'_, B>]) {
     lanes.sort_unstable_by_key(|lane| core::cmp::Reverse(lane.text.len()));
 }
 
-/// CBC of several texts, a block of each at a time.
-pub(crate) fn cbc_encrypt<const B: usize>(
+/// CBC of up to `N` texts, a block of each at a time.
+pub(crate) fn cbc_encrypt<const B: usize, const N: usize>(
     lanes: &mut [Lane<'_, B>],
     encrypt: impl Fn(&mut [[u8; B]]),
 ) {
-    let mut state = [[0; B]; BATCH];
     longest_first(lanes);
-    for (state, lane) in state.iter_mut().zip(&*lanes) {
-        *state = lane.before;
-    }
+    let mut state = ArrayVec::<_, N>::new();
+    state.extend(lanes.iter().map(|lane| lane.before).take(N));
     let mut block = 0;
     while let Some(going) = lanes.iter().rposition(|lane| lane.text.len() > block) {
         let (lanes, state) = (&mut lanes[..=going], &mut state[..=going]);

@@ -35,7 +35,6 @@ vaes! {
     fn encrypt_in<const V: usize>(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
         let longest = lanes.iter().map(|lane| lane.text.len()).max().unwrap_or(0);
         let first = load_twice(&keys.keys[0]);
-        let last = load_twice(&keys.keys[keys.rounds]);
         let mut before = [[[0; 16]; 2]; V];
         let mut texts: [[&mut [[u8; 16]]; 2]; V] =
             core::array::from_fn(|_| [&mut [][..], &mut [][..]]);
@@ -55,14 +54,8 @@ vaes! {
                 let text = _mm256_xor_si256(_mm256_set_m128i(b, a), first);
                 *state = _mm256_xor_si256(*state, text);
             }
-            for key in &keys.keys[1..keys.rounds] {
-                let key = load_twice(key);
-                for state in &mut state {
-                    *state = _mm256_aesenc_epi128(*state, key);
-                }
-            }
-            for (state, [a, b]) in state.iter_mut().zip(&mut texts) {
-                *state = _mm256_aesenclast_epi128(*state, last);
+            rounds(keys, &mut state);
+            for (state, [a, b]) in state.iter().zip(&mut texts) {
                 if let Some(to) = a.get_mut(block) {
                     store_block(_mm256_castsi256_si128(*state), to);
                 }
@@ -73,21 +66,65 @@ vaes! {
         }
     }
 
+    /// Encryption but for the first key.
+    fn rounds<const V: usize>(keys: &RoundKeys, state: &mut [__m256i; V]) {
+        for key in &keys.keys[1..keys.rounds] {
+            let key = load_twice(key);
+            for state in &mut *state {
+                *state = _mm256_aesenc_epi128(*state, key);
+            }
+        }
+        let key = load_twice(&keys.keys[keys.rounds]);
+        for state in state {
+            *state = _mm256_aesenclast_epi128(*state, key);
+        }
+    }
+
     fn decrypt(keys: &RoundKeys, iv: &[u8; 16], text: &mut [u8]) {
         let mut before = load_block(iv);
         let (chunks, text) = text.as_chunks_mut::<256>();
         for chunk in chunks {
             before = decrypt_in::<8>(keys, before, chunk);
         }
-        let (chunks, text) = text.as_chunks_mut::<128>();
-        for chunk in chunks {
-            before = decrypt_in::<4>(keys, before, chunk);
+        let rest = text.as_chunks_mut().0;
+        if rest.len() > 8 {
+            let (half, rest) = rest.split_at_mut(8);
+            before = decrypt_in::<4>(keys, before, half.as_flattened_mut());
+            decrypt_rest::<4>(keys, before, rest);
+        } else if rest.len() > 4 {
+            decrypt_rest::<4>(keys, before, rest);
+        } else {
+            decrypt_rest::<2>(keys, before, rest);
         }
-        if !text.is_empty() {
-            let mut padded = [0; 128];
-            padded[..text.len()].copy_from_slice(text);
-            decrypt_in::<4>(keys, before, &mut padded);
-            text.copy_from_slice(&padded[..text.len()]);
+    }
+
+    /// CBC of up to twice `V` blocks.
+    fn decrypt_rest<const V: usize>(keys: &RoundKeys, before: __m128i, blocks: &mut [[u8; 16]]) {
+        let key = load_twice(&keys.keys[0]);
+        let mut encrypted = [_mm256_setzero_si256(); V];
+        for (i, v) in encrypted.iter_mut().enumerate() {
+            let load = |at: usize| load_block(blocks.get(at).unwrap_or(&[0; 16]));
+            *v = _mm256_set_m128i(load(2 * i + 1), load(2 * i));
+        }
+        let mut state = encrypted.map(|v| _mm256_xor_si256(v, key));
+        for key in &keys.keys[1..keys.rounds] {
+            let key = load_twice(key);
+            for state in &mut state {
+                *state = _mm256_aesdec_epi128(*state, key);
+            }
+        }
+        let key = load_twice(&keys.keys[keys.rounds]);
+        let mut chain = _mm256_broadcastsi128_si256(before);
+        for ((state, encrypted), to) in state.into_iter().zip(encrypted).zip(blocks.chunks_mut(2)) {
+            chain = _mm256_permute2x128_si256::<0x21>(chain, encrypted);
+            let plain = _mm256_xor_si256(_mm256_aesdeclast_epi128(state, key), chain);
+            chain = encrypted;
+            if let [a, rest @ ..] = to {
+                store_block(_mm256_castsi256_si128(plain), a);
+                if let [b] = rest {
+                    store_block(_mm256_extracti128_si256::<1>(plain), b);
+                }
+            }
         }
     }
 

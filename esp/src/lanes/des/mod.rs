@@ -5,6 +5,7 @@ mod avx512;
 mod boxes;
 mod slice;
 
+use super::aes::{Lane, cbc_encrypt};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cipher::consts::U8;
@@ -72,37 +73,36 @@ impl<C: Plain> Key<C> {
         })
     }
 
+    /// CBC of each of `lanes`.
+    pub(crate) fn cbc_encrypt(&self, lanes: &mut [Lane<'_, 8>]) {
+        cbc_encrypt::<8, BLOCKS>(lanes, |blocks| self.encrypt_blocks(blocks));
+    }
+
     /// Each of `blocks` by itself.
     pub(crate) fn encrypt_blocks(&self, blocks: &mut [[u8; 8]]) {
         if blocks.len() < WORTHWHILE {
-            self.plain
-                .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
-            return;
-        }
-        match &self.unit {
-            #[cfg(target_arch = "x86_64")]
-            Unit::Avx512 {
-                avx512, encrypt, ..
-            } => avx512::crypt_blocks(*avx512, &encrypt.0, blocks),
-            Unit::Slices(level, keys) => slice::crypt_blocks(*level, keys.0.iter(), blocks),
+            let blocks = Array::cast_slice_from_core_mut(blocks);
+            self.plain.encrypt_blocks(blocks);
+        } else {
+            self.unit.crypt_blocks(Direction::Encrypt, blocks);
         }
     }
 
     /// Each of `blocks` by itself.
     pub(crate) fn decrypt_blocks(&self, blocks: &mut [[u8; 8]]) {
         if blocks.len() < WORTHWHILE {
-            self.plain
-                .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
-            return;
-        }
-        match &self.unit {
-            #[cfg(target_arch = "x86_64")]
-            Unit::Avx512 {
-                avx512, decrypt, ..
-            } => avx512::crypt_blocks(*avx512, &decrypt.0, blocks),
-            Unit::Slices(level, keys) => slice::crypt_blocks(*level, keys.0.iter().rev(), blocks),
+            let blocks = Array::cast_slice_from_core_mut(blocks);
+            self.plain.decrypt_blocks(blocks);
+        } else {
+            self.unit.crypt_blocks(Direction::Decrypt, blocks);
         }
     }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Encrypt,
+    Decrypt,
 }
 
 impl Unit {
@@ -117,6 +117,35 @@ impl Unit {
             };
         }
         Self::Slices(level, Schedule(slice::schedule(&keys.0)))
+    }
+
+    /// The two directions differ in the order of the round keys alone.
+    fn crypt_blocks(&self, direction: Direction, blocks: &mut [[u8; 8]]) {
+        match (self, direction) {
+            #[cfg(target_arch = "x86_64")]
+            (
+                Self::Avx512 {
+                    avx512,
+                    encrypt: keys,
+                    ..
+                },
+                Direction::Encrypt,
+            )
+            | (
+                Self::Avx512 {
+                    avx512,
+                    decrypt: keys,
+                    ..
+                },
+                Direction::Decrypt,
+            ) => avx512::crypt_blocks(*avx512, &keys.0, blocks),
+            (Self::Slices(level, keys), Direction::Encrypt) => {
+                slice::crypt_blocks(*level, keys.0.iter(), blocks);
+            }
+            (Self::Slices(level, keys), Direction::Decrypt) => {
+                slice::crypt_blocks(*level, keys.0.iter().rev(), blocks);
+            }
+        }
     }
 }
 
