@@ -5,7 +5,7 @@
 mod common;
 
 use common::{
-    Net, children, client_config, client_path, established, pair, pair_of, peer, refusal,
+    Net, children, client_config, client_path, established, host, pair, pair_of, peer, refusal,
     server_config,
 };
 use isakmp::{Config, Dpd, Event, Limits, Path, Role};
@@ -356,6 +356,34 @@ fn a_dead_peer_is_noticed_by_both_roles() {
         assert_eq!(stats.dpd_answered == stats.dpd_asked, !dead);
         assert_eq!(stats.dpd_dead, u64::from(dead));
     }
+}
+
+#[test]
+fn the_end_of_what_a_client_had_is_not_the_end_of_its_next_call() {
+    // Without INITIAL-CONTACT, or with one that went astray.
+    let mut config = client_config();
+    config.habits.initial_contact = false;
+    let place = Net::ClientNat;
+    let mut net = pair_of(config.clone(), server_config(), place, Link::PERFECT, 34);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    // It crashes, and calls again from where it was.
+    net.a.endpoint = host(config, 99, true, place, net.now).endpoint;
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(net.run_until(Duration::from_secs(30), |a, b| {
+        a.endpoint.child_count() == 1 && b.endpoint.child_count() == 2
+    }));
+    let [_, server] = children(&mut net);
+    net.run_for(Duration::from_secs(180));
+    assert!(has(&net.b.events, "dpd_timeout"));
+    let gone =
+        |e: &Event| matches!(e, Event::ChildDeleted { child, .. } if *child == server[1].child);
+    assert!(!net.b.events.iter().any(gone));
+    // And when it is dead for good, all goes.
+    net.a_to_b.loss = 1.0;
+    net.run_for(Duration::from_secs(180));
+    assert_eq!(net.b.endpoint.child_count(), 0);
 }
 
 #[test]
