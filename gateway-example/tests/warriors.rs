@@ -163,6 +163,23 @@ fn rekeys_and_deletes_at_any_moment_lose_no_call() {
 }
 
 #[test]
+fn a_client_is_not_turned_away_by_its_own_words_sent_back() {
+    let mut office = Office::new(Link::PERFECT, 25);
+    let ann = office.warrior([203, 0, 113, 9], None, ("ann", "secret"), |_| {});
+    while office.world.log().is_empty() {
+        office.world.step();
+    }
+    // As if the gateway had begun a negotiation of its own.
+    let mut first = office.world.log()[0].1.clone();
+    std::mem::swap(&mut first.source, &mut first.destination);
+    office.world.inject(first);
+    office.connected(ann);
+    assert_eq!(office.world.host(ann).gone, None);
+    office.ping(ann);
+    office.leave(ann);
+}
+
+#[test]
 fn a_gateway_is_killed_and_its_warriors_come_back() {
     let mut office = Office::new(Link::PERFECT, 23);
     let nat = office.nat();

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// How a NAT chooses the public port of a flow (RFC 4787 section 4.1).
@@ -7,8 +8,10 @@ use std::time::{Duration, Instant};
 pub enum Mapping {
     /// One public port for an inner address and port.
     EndpointIndependent,
+    /// Another public port for each remote address.
+    AddressDependent,
     /// Another public port for each remote address and port ("symmetric").
-    EndpointDependent,
+    AddressAndPortDependent,
 }
 
 /// Whose packets a NAT lets in (RFC 4787 section 5).
@@ -16,8 +19,10 @@ pub enum Mapping {
 pub enum Filtering {
     /// Anybody's.
     EndpointIndependent,
+    /// Those of addresses that the inner host sent to.
+    AddressDependent,
     /// Those of addresses and ports that the inner host sent to.
-    AddressAndPort,
+    AddressAndPortDependent,
 }
 
 /// A NAT box for UDP.
@@ -33,14 +38,19 @@ pub struct Nat {
     pub lifetime: Duration,
     /// Keeps the inner port when it is free.
     pub preserve_ports: bool,
+    /// Its public ports. Who finds none free is not let out.
+    pub ports: RangeInclusive<u16>,
     next_port: u16,
-    by_inner: HashMap<(SocketAddr, Option<SocketAddr>), u16>,
+    by_inner: HashMap<Key, u16>,
     by_port: HashMap<u16, Entry>,
 }
 
+/// From where, and to where as far as it matters.
+type Key = (SocketAddr, Option<SocketAddr>);
+
 #[derive(Debug)]
 struct Entry {
-    inner: SocketAddr,
+    key: Key,
     remotes: Vec<SocketAddr>,
     last_used: Instant,
 }
@@ -52,9 +62,10 @@ impl Nat {
         Self {
             public,
             mapping: Mapping::EndpointIndependent,
-            filtering: Filtering::AddressAndPort,
+            filtering: Filtering::AddressAndPortDependent,
             lifetime: Duration::from_secs(120),
             preserve_ports: false,
+            ports: 40_000..=u16::MAX,
             next_port: 40_000,
             by_inner: HashMap::new(),
             by_port: HashMap::new(),
@@ -67,33 +78,41 @@ impl Nat {
         self.by_port.clear();
     }
 
-    /// The source a packet from `inner` to `remote` leaves with.
-    pub fn outbound(&mut self, now: Instant, inner: SocketAddr, remote: SocketAddr) -> SocketAddr {
+    /// The source a packet from `inner` to `remote` leaves with; none if no port is free.
+    pub fn outbound(
+        &mut self,
+        now: Instant,
+        inner: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<SocketAddr> {
         let key = match self.mapping {
             Mapping::EndpointIndependent => (inner, None),
-            Mapping::EndpointDependent => (inner, Some(remote)),
+            Mapping::AddressDependent => (inner, Some(SocketAddr::new(remote.ip(), 0))),
+            Mapping::AddressAndPortDependent => (inner, Some(remote)),
         };
         if let Some(&port) = self.by_inner.get(&key)
             && let Some(entry) = self.by_port.get_mut(&port)
+            // Silent for too long, the port may be another's by now.
+            && entry.key == key
             && now.duration_since(entry.last_used) < self.lifetime
         {
             entry.last_used = now;
             if !entry.remotes.contains(&remote) {
                 entry.remotes.push(remote);
             }
-            return SocketAddr::new(self.public, port);
+            return Some(SocketAddr::new(self.public, port));
         }
-        let port = self.free_port(now, inner.port());
+        let port = self.free_port(now, inner.port())?;
         self.by_inner.insert(key, port);
         self.by_port.insert(
             port,
             Entry {
-                inner,
+                key,
                 remotes: vec![remote],
                 last_used: now,
             },
         );
-        SocketAddr::new(self.public, port)
+        Some(SocketAddr::new(self.public, port))
     }
 
     /// The inner host that a packet from `remote` to public `port` is for, if it may pass.
@@ -103,26 +122,37 @@ impl Nat {
         if now.duration_since(entry.last_used) >= lifetime {
             return None;
         }
-        if self.filtering == Filtering::AddressAndPort && !entry.remotes.contains(&remote) {
+        let known = |of: &SocketAddr| match self.filtering {
+            Filtering::EndpointIndependent => true,
+            Filtering::AddressDependent => of.ip() == remote.ip(),
+            Filtering::AddressAndPortDependent => *of == remote,
+        };
+        if !entry.remotes.iter().any(known) {
             return None;
         }
         entry.last_used = now;
-        Some(entry.inner)
+        Some(entry.key.0)
     }
 
-    fn free_port(&mut self, now: Instant, wanted: u16) -> u16 {
+    fn free_port(&mut self, now: Instant, wanted: u16) -> Option<u16> {
         let lifetime = self.lifetime;
         self.by_port
             .retain(|_, entry| now.duration_since(entry.last_used) < lifetime);
         if self.preserve_ports && !self.by_port.contains_key(&wanted) {
-            return wanted;
+            return Some(wanted);
         }
-        loop {
+        for _ in self.ports.clone() {
             let port = self.next_port;
-            self.next_port = self.next_port.checked_add(1).unwrap_or(40_000);
+            let port = if self.ports.contains(&port) {
+                port
+            } else {
+                *self.ports.start()
+            };
+            self.next_port = port.wrapping_add(1);
             if !self.by_port.contains_key(&port) {
-                return port;
+                return Some(port);
             }
         }
+        None
     }
 }

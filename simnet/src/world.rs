@@ -129,15 +129,21 @@ impl<H: Host> World<H> {
         self.send(datagram);
     }
 
-    /// Does the next thing due; false when nothing is left to happen.
-    pub fn step(&mut self) -> bool {
+    /// When the next thing happens, if anything is left to.
+    pub fn next_at(&mut self) -> Option<Instant> {
         self.drain();
         let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
-        let Some(next) = self.next_timeout().into_iter().chain(arrival).min() else {
+        self.next_timeout().into_iter().chain(arrival).min()
+    }
+
+    /// Does the next thing due; false when nothing is left to happen.
+    pub fn step(&mut self) -> bool {
+        let Some(next) = self.next_at() else {
             return false;
         };
         self.now = self.now.max(next);
-        if arrival.is_some_and(|at| at <= self.now)
+        let arrival = self.in_flight.keys().next();
+        if arrival.is_some_and(|(at, _)| *at <= self.now)
             && let Some((_, datagram)) = self.in_flight.pop_first()
         {
             self.deliver(datagram);
@@ -169,18 +175,7 @@ impl<H: Host> World<H> {
     /// Steps through all that happens in the next `span` of virtual time.
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
-        loop {
-            self.drain();
-            let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
-            if self
-                .next_timeout()
-                .into_iter()
-                .chain(arrival)
-                .min()
-                .is_none_or(|at| at > end)
-            {
-                break;
-            }
+        while self.next_at().is_some_and(|at| at <= end) {
             self.step();
         }
         self.now = self.now.max(end);
@@ -213,7 +208,10 @@ impl<H: Host> World<H> {
             } else {
                 // Tell apart hosts with one address: the scope is this test's, not the wire's.
                 let inner = SocketAddr::new(host_key(from), datagram.source.port());
-                natbox.nat.outbound(self.now, inner, datagram.destination)
+                match natbox.nat.outbound(self.now, inner, datagram.destination) {
+                    Some(mapped) => mapped,
+                    None => return,
+                }
             };
         }
         self.send(datagram);

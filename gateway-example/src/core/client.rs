@@ -1,6 +1,6 @@
 use super::event::{Event, KeyEvent};
 use super::offload::Offload;
-use super::stack::{StackConfig, StackError};
+use super::stack::{L2TP_PORT, StackConfig, StackError};
 use super::{
     Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
 };
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
+    /// Whom to connect to with which proposals; made of the configuration where none.
+    to: Option<isakmp::Peer>,
     stack: Stack,
     session: Option<SessionId>,
     peer: Option<PeerId>,
@@ -64,6 +66,36 @@ impl ClientConfig {
             key_log: false,
             mru: 1400,
         }
+    }
+}
+
+/// What becomes of a [`ClientConfig`] in each protocol, for those who want other habits than ours.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Protocols {
+    /// IKEv1.
+    pub isakmp: isakmp::Config,
+    /// The gateway: key, proposals, and the ESP SAs wanted of it. The first one's local port is
+    /// that of L2TP, 1701 if it is 0.
+    pub peer: isakmp::Peer,
+    /// L2TP.
+    pub l2tp: l2tp::Config,
+    /// PPP.
+    pub ppp: ppp::Config,
+}
+
+impl Protocols {
+    /// As [`Client::new`] has it.
+    ///
+    /// # Errors
+    /// A proposal that is none.
+    pub fn new(config: &ClientConfig) -> Result<Self, isakmp::ParseProposalError> {
+        Ok(Self {
+            isakmp: convert::isakmp_client(config),
+            peer: convert::isakmp_peer(config)?,
+            l2tp: convert::l2tp_client(),
+            ppp: convert::ppp_client(config),
+        })
     }
 }
 
@@ -121,18 +153,43 @@ impl Client {
     /// # Errors
     /// Which part refused its configuration, and why.
     pub fn new(config: ClientConfig, entropy: Entropy) -> Result<Self, StackError> {
-        let stack = Stack::new(
-            StackConfig {
-                isakmp: convert::isakmp_client(&config),
-                l2tp: convert::l2tp_client(),
-                ppp: convert::ppp_client(&config),
-                role: ppp::Role::Client,
-            },
-            entropy,
-        )?;
+        let stack = StackConfig {
+            isakmp: convert::isakmp_client(&config),
+            l2tp: convert::l2tp_client(),
+            ppp: convert::ppp_client(&config),
+            role: ppp::Role::Client,
+        };
+        Self::with_stack(config, stack, None, entropy)
+    }
+
+    /// One with habits of its own; of `config` it needs the addresses and ports.
+    ///
+    /// # Errors
+    /// Which part refused its configuration, and why.
+    pub fn with_protocols(
+        config: ClientConfig,
+        protocols: Protocols,
+        entropy: Entropy,
+    ) -> Result<Self, StackError> {
+        let stack = StackConfig {
+            isakmp: protocols.isakmp,
+            l2tp: protocols.l2tp,
+            ppp: protocols.ppp,
+            role: ppp::Role::Client,
+        };
+        Self::with_stack(config, stack, Some(protocols.peer), entropy)
+    }
+
+    fn with_stack(
+        config: ClientConfig,
+        stack: StackConfig,
+        to: Option<isakmp::Peer>,
+        entropy: Entropy,
+    ) -> Result<Self, StackError> {
         Ok(Self {
             config,
-            stack,
+            to,
+            stack: Stack::new(stack, entropy)?,
             session: None,
             peer: None,
             ended: false,
@@ -140,12 +197,28 @@ impl Client {
         })
     }
 
+    fn to(&self) -> Result<isakmp::Peer, isakmp::ParseProposalError> {
+        match &self.to {
+            Some(peer) => Ok(peer.clone()),
+            None => convert::isakmp_peer(&self.config),
+        }
+    }
+
+    /// Our port of L2TP inside ESP.
+    fn l2tp_port(&self) -> u16 {
+        let of = self.to.as_ref().and_then(|peer| peer.children.first());
+        match of.map_or(0, |child| child.local_port) {
+            0 => L2TP_PORT,
+            port => port,
+        }
+    }
+
     /// Starts connecting.
     ///
     /// # Errors
     /// A proposal that is none, or what IKE refused.
     pub fn connect(&mut self, now: Instant) -> Result<(), ConnectError> {
-        let peer = convert::isakmp_peer(&self.config)?;
+        let peer = self.to()?;
         self.stack.connect(now, self.config.path, peer)?;
         self.drain(now);
         Ok(())
@@ -161,7 +234,7 @@ impl Client {
 
     /// Ends the ESP SAs and makes others, as Windows does after a silence; the call stays.
     pub fn renew_esp(&mut self, now: Instant) {
-        if let (Some(peer), Ok(of)) = (self.peer, convert::isakmp_peer(&self.config))
+        if let (Some(peer), Ok(of)) = (self.peer, self.to())
             && let Some(request) = of.children.first()
         {
             self.stack.renew_esp(now, peer, request);
@@ -192,7 +265,7 @@ impl Client {
         match event {
             Event::EspUp { peer, .. } if self.peer.is_none() => {
                 self.peer = Some(peer);
-                match self.stack.dial(now, peer) {
+                match self.stack.dial(now, peer, self.l2tp_port()) {
                     Ok(session) => self.session = Some(session),
                     Err(e) => self.disconnected(e.reason()),
                 }
@@ -211,7 +284,12 @@ impl Client {
                     dns,
                 });
             }
-            Event::Refused { reason, .. } if self.peer.is_none() => self.disconnected(reason),
+            // What did not show that it is the gateway may be anybody's.
+            Event::Refused {
+                reason,
+                proven: true,
+                ..
+            } if self.peer.is_none() => self.disconnected(reason),
             Event::EspDown { peer, reason, .. }
                 if !self.ended && matches!(reason, "peer_deleted" | "expired") =>
             {
@@ -246,7 +324,7 @@ impl Client {
 
     /// The gateway has ended ESP SAs: the call goes on over others.
     fn reopen_esp(&mut self, now: Instant, peer: PeerId) {
-        let Ok(of) = convert::isakmp_peer(&self.config) else {
+        let Ok(of) = self.to() else {
             return;
         };
         if let Some(request) = of.children.first()

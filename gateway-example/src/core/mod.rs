@@ -21,7 +21,7 @@ mod sides;
 mod stack;
 mod status;
 
-pub use client::{Client, ClientConfig, ClientEvent, ConnectError};
+pub use client::{Client, ClientConfig, ClientEvent, ConnectError, Protocols};
 pub use dialer::Dialer;
 pub use event::{Event, KeyEvent, Weakness};
 pub use gateway::{Gateway, GatewayError, GatewayEvent, ReloadError, needs_restart};

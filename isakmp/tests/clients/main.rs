@@ -16,6 +16,15 @@ use profiles::{Profile, profile, profiles};
 use simnet::Link;
 use std::time::Duration;
 
+impl Profile {
+    fn server(&self, place: Net) -> isakmp::Config {
+        let mut config = common::server_config();
+        config.policy = (self.policy)();
+        config.nat_d_mirror = place.server();
+        config
+    }
+}
+
 const PLACES: [Net; 4] = [Net::Direct, Net::ClientNat, Net::ServerNat, Net::BothNat];
 
 #[test]

@@ -1,6 +1,6 @@
 //! What each client offers, announces and does.
 
-use crate::common::{self, Net, server_config};
+use crate::common::PSK;
 use isakmp::{
     ChildRequest, Config, Habits, Identity, Lifetime, Peer, PeerSoftware, Policy, PresharedKey,
     Style,
@@ -27,7 +27,7 @@ pub(crate) struct Profile {
     pub(crate) local_port: u16,
     pub(crate) pfs: Option<isakmp::Group>,
     pub(crate) identity: Option<&'static str>,
-    policy: fn() -> Policy,
+    pub(crate) policy: fn() -> Policy,
     /// What is chosen of its offers.
     pub(crate) chosen: (&'static str, &'static str),
     pub(crate) software: PeerSoftware,
@@ -470,7 +470,7 @@ impl Profile {
         if !self.dpd {
             config.dpd = None;
         }
-        let mut peer = Peer::new(PresharedKey::new(common::PSK));
+        let mut peer = Peer::new(PresharedKey::new(PSK));
         peer.proposals = self.phase1.iter().map(|p| p.parse().unwrap()).collect();
         peer.child_proposals = self.child.iter().map(|p| p.parse().unwrap()).collect();
         peer.identity = self.identity.map(|name| Identity::Fqdn(name.into()));
@@ -480,12 +480,5 @@ impl Profile {
         request.local = self.identity.map(|name| Identity::Fqdn(name.into()));
         peer.children = vec![request];
         (config, peer)
-    }
-
-    pub(crate) fn server(&self, place: Net) -> Config {
-        let mut config = server_config();
-        config.policy = (self.policy)();
-        config.nat_d_mirror = place.server();
-        config
     }
 }

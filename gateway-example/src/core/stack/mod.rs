@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const IKE_PORT: u16 = 500;
 
 /// The UDP port of L2TP, inside ESP only (RFC 3193).
-const L2TP_PORT: u16 = 1701;
+pub(super) const L2TP_PORT: u16 = 1701;
 const PROTOCOL_UDP: u8 = 17;
 
 /// How long L2TP stays without an ESP SA: Windows deletes its last one and makes another.
@@ -184,12 +184,17 @@ impl Stack {
         Ok(())
     }
 
-    /// Opens an L2TP control connection to `peer`, and a call in it.
+    /// Opens an L2TP control connection to `peer` from this port inside ESP, and a call in it.
     ///
     /// # Errors
     /// What L2TP refused.
-    pub fn dial(&mut self, now: Instant, peer: PeerId) -> Result<SessionId, l2tp::Error> {
-        let path = self.l2tp_path(now, peer, L2TP_PORT, L2TP_PORT);
+    pub fn dial(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        local_port: u16,
+    ) -> Result<SessionId, l2tp::Error> {
+        let path = self.l2tp_path(now, peer, local_port, L2TP_PORT);
         let tunnel = self.l2tp.connect(now, path)?;
         let session = self.l2tp.open(now, tunnel)?;
         self.drain(now);

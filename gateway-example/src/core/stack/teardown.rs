@@ -129,7 +129,7 @@ impl Ends {
         while let Some(event) = self.client.poll_event() {
             match event {
                 Event::EspUp { peer, .. } if !self.up => {
-                    self.client.dial(self.now, peer).unwrap();
+                    self.client.dial(self.now, peer, super::L2TP_PORT).unwrap();
                 }
                 Event::Ipv4Up { .. } => self.up = true,
                 _ => {}
