@@ -1,0 +1,128 @@
+//! Which packets were sent to whom, and which came out.
+
+use crate::office::udp;
+use chacha20::ChaCha20Rng;
+use rand_core::Rng as _;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+/// The beginning of every payload; it stands on no wire.
+const MARK: &[u8; 16] = b"of the office's!";
+
+/// Who may see a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Gateway,
+    Warrior(usize),
+}
+
+struct Entry {
+    /// Nobody, if it should be refused.
+    to: Option<Owner>,
+    warrior: usize,
+    sent: Instant,
+    times: u32,
+    /// May be lost.
+    forgiven: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Book {
+    packets: HashMap<Vec<u8>, Entry>,
+    serial: u64,
+    /// From when on those that come out are counted as coming through.
+    since: Option<Instant>,
+    /// Warriors whose packets came out, here and there.
+    up: Vec<usize>,
+    down: Vec<usize>,
+}
+
+impl Book {
+    /// Counts those that come through from now on.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.since = Some(now);
+        self.up.clear();
+        self.down.clear();
+    }
+
+    /// A new packet, unlike all others.
+    pub(super) fn packet(
+        &mut self,
+        rng: &mut ChaCha20Rng,
+        now: Instant,
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+        owner: Option<Owner>,
+        warrior: usize,
+    ) -> Vec<u8> {
+        self.serial += 1;
+        let mut payload = MARK.to_vec();
+        payload.extend(self.serial.to_be_bytes());
+        let mut rest = vec![0; rng.next_u32() as usize % 1200];
+        rng.fill_bytes(&mut rest);
+        payload.extend(rest);
+        let packet = udp(from, to, &payload);
+        let entry = Entry {
+            to: owner,
+            warrior,
+            sent: now,
+            times: 0,
+            forgiven: false,
+        };
+        self.packets.insert(packet.clone(), entry);
+        packet
+    }
+
+    pub(super) fn came_out(
+        &mut self,
+        now: Instant,
+        at: Owner,
+        packet: &[u8],
+    ) -> Result<(), String> {
+        let Some(entry) = self.packets.get_mut(packet) else {
+            return Err(format!("nobody has sent what came out at {at:?}"));
+        };
+        entry.times += 1;
+        if entry.to != Some(at) {
+            return Err(format!("a packet for {:?} came out at {at:?}", entry.to));
+        }
+        if entry.times > 1 {
+            return Err(format!("a packet came out twice at {at:?}"));
+        }
+        if self
+            .since
+            .is_some_and(|since| entry.sent >= since && now >= since)
+        {
+            let list = match at {
+                Owner::Gateway => &mut self.up,
+                Owner::Warrior(_) => &mut self.down,
+            };
+            list.push(entry.warrior);
+        }
+        Ok(())
+    }
+
+    /// Whether packets of this warrior came through both ways.
+    pub(super) fn through(&self, warrior: usize) -> bool {
+        self.up.contains(&warrior) && self.down.contains(&warrior)
+    }
+
+    /// What was sent so far may be lost: [`undelivered`](Self::undelivered) tells of the rest.
+    pub(super) fn forgive(&mut self) {
+        for entry in self.packets.values_mut() {
+            entry.forgiven = true;
+        }
+    }
+
+    pub(super) fn undelivered(&self) -> usize {
+        let lost = self.packets.values();
+        let lost = lost.filter(|e| !e.forgiven && e.to.is_some() && e.times == 0);
+        lost.count()
+    }
+}
+
+/// Whether a datagram shows what is inside.
+pub(super) fn in_clear(datagram: &[u8]) -> bool {
+    datagram.windows(MARK.len()).any(|window| window == MARK)
+}
