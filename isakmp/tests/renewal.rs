@@ -279,3 +279,22 @@ fn a_renewal_that_fails_is_tried_again() {
     assert!(children(&mut net)[0].len() >= 2);
     assert_eq!(counts(&net), [1, 1]);
 }
+
+#[test]
+fn what_we_said_ourselves_ends_nothing_when_it_is_sent_back() {
+    let mut net = pair(common::server_config(), peer(), Net::Direct, Link::PERFECT, 94);
+    assert!(established(&mut net, 1));
+    let [_, server] = children(&mut net);
+    let (path, now) = (server[0].path, net.now);
+    // ESP to the client is sent back to us: its SPI is none of ours, and we say so.
+    let sent = net.b.sent.len();
+    net.b
+        .endpoint
+        .note_unknown_spi(now, path, server[0].outbound_spi);
+    net.run_for(Duration::from_millis(1));
+    let mut told = net.b.sent[sent].2.clone();
+    // That, too, is sent back, with a right HASH: it reads as if the client had ended its SA.
+    let again = net.b.endpoint.handle_datagram(now, path, &mut told);
+    assert!(again.is_err(), "{again:?}");
+    assert_eq!(net.b.endpoint.child_count(), 1);
+}

@@ -17,15 +17,15 @@ mod clients;
 mod plan;
 mod watch;
 
-use crate::common::{PSK, SERVER, office};
+use crate::common::{PSK, SERVER, entropy, office};
 use crate::office::{Node, OFFICE, Office, Peer};
 use attacker::Attacker;
 use book::{Book, Owner};
 use chacha20::ChaCha20Rng;
 use clients::{Profile, profiles};
-use gateway_example::config::Secret;
+use gateway_example::config::{Config, Secret};
 use gateway_example::core::{
-    Client, ClientConfig, Core as _, Gateway, Path, Protocols, SessionStatus,
+    Client, ClientConfig, Core as _, Entropy, Gateway, Path, Protocols, SessionStatus,
 };
 use plan::Action;
 use rand_core::Rng as _;
@@ -127,6 +127,10 @@ struct Warrior {
 
 pub struct Simulation {
     office: Office,
+    /// The gateway's.
+    config: Config,
+    /// The last one's randomness.
+    hosts: u64,
     rng: ChaCha20Rng,
     start: Instant,
     warriors: Vec<Warrior>,
@@ -167,7 +171,7 @@ impl Simulation {
             .map(|n| format!("[[user]]\nname = \"w{n}\"\npassword = \"p{n}\"\n"))
             .collect();
         let config = office(&format!("{users}{}", plan.config));
-        let mut office = Office::with(config, plan.link, seed);
+        let mut office = Office::with(config.clone(), plan.link, seed);
         let start = office.world.now;
         let nats: Vec<_> = plan
             .nats
@@ -181,6 +185,8 @@ impl Simulation {
         let attacker = Attacker::new(seed, plan.attack);
         let mut simulation = Self {
             office,
+            config,
+            hosts: seed * 100,
             rng,
             start,
             warriors: Vec::new(),
@@ -205,6 +211,12 @@ impl Simulation {
         let (troubled, link) = (simulation.troubled, simulation.office.world.link);
         simulation.say(|| format!("seed {seed}: {link:?}, trouble {troubled}"));
         simulation
+    }
+
+    /// Randomness for another host.
+    fn entropy(&mut self) -> Entropy {
+        self.hosts += 1;
+        entropy(self.hosts)
     }
 
     fn arrive(&mut self, n: usize, profile: Profile, of: plan::Placed) {
@@ -239,7 +251,7 @@ impl Simulation {
         let config = ClientConfig::new(path, psk, user.into(), password);
         let mut protocols = Protocols::new(&config).unwrap();
         profile.apply(&config, &mut protocols);
-        let entropy = self.office.entropy();
+        let entropy = self.entropy();
         Client::with_protocols(config, protocols, entropy).unwrap()
     }
 
@@ -453,8 +465,8 @@ impl Simulation {
                 }
             }
             Action::Restart => {
-                let config = self.office.config.clone();
-                let gateway = Gateway::new(Arc::new(config), self.office.entropy()).unwrap();
+                let config = self.config.clone();
+                let gateway = Gateway::new(Arc::new(config), self.entropy()).unwrap();
                 let host = self.office.gateway;
                 *self.office.world.host(host) = Peer::new(Node::Gateway(gateway));
             }

@@ -118,7 +118,7 @@ impl Endpoint {
     pub(super) fn end_child_of(
         &mut self,
         _now: Instant,
-        sa: &Sa,
+        sa: &mut Sa,
         id: ChildId,
         reason: CloseReason,
     ) {
@@ -310,7 +310,7 @@ impl Endpoint {
     }
 
     /// A peer that negotiates ever more children loses its oldest.
-    pub(super) fn limit_children(&mut self, now: Instant, sa: &Sa) {
+    pub(super) fn limit_children(&mut self, now: Instant, sa: &mut Sa) {
         let mut own = self
             .children_of(sa)
             .filter(|(_, c)| c.sa == sa.id)

@@ -26,6 +26,9 @@ impl Endpoint {
         if !sa.established() || !incoming.header.flags.encrypted() {
             return self.handle_unprotected(sa, incoming);
         }
+        if sa.own_ids.contains(&incoming.header.message_id) {
+            return Err(Error::Unexpected("isakmp_message_id_replayed"));
+        }
         let keys = sa.keys.as_ref().ok_or(Error::Unexpected("isakmp_state"))?;
         let iv = keys.iv(incoming.header.message_id);
         let mut plain = Vec::new();
@@ -167,7 +170,7 @@ impl Endpoint {
     }
 
     /// Sends a protected notification.
-    pub(super) fn notify(&mut self, sa: &Sa, kind: u16, protocol: u8, spi: &[u8], data: &[u8]) {
+    pub(super) fn notify(&mut self, sa: &mut Sa, kind: u16, protocol: u8, spi: &[u8], data: &[u8]) {
         let notify = Notify {
             protocol,
             kind,
@@ -181,7 +184,7 @@ impl Endpoint {
     }
 
     /// Tells the peer that an SA is gone.
-    pub(super) fn send_delete(&mut self, sa: &Sa, protocol: u8, spi: &[u8]) {
+    pub(super) fn send_delete(&mut self, sa: &mut Sa, protocol: u8, spi: &[u8]) {
         if self.config.send_deletes {
             self.inform(
                 sa,
@@ -190,7 +193,7 @@ impl Endpoint {
         }
     }
 
-    fn inform(&mut self, sa: &Sa, chain: Chain) {
+    fn inform(&mut self, sa: &mut Sa, chain: Chain) {
         let id = self.new_message_id(sa);
         let iv = sa.keys.as_ref().map(|k| k.iv(id)).unwrap_or_default();
         let kind = ExchangeType::Informational;

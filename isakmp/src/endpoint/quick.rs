@@ -1,6 +1,7 @@
 //! What both roles of quick mode share (RFC 2409 section 5.5).
 
 use super::dispatch::Incoming;
+use super::quick_responder::MAX_USED_IDS;
 use super::state::{Child, Quick, QuickState, Sa, Wanted};
 use super::{Endpoint, digest, soft};
 use crate::config::{PeerMatch, Selector};
@@ -340,11 +341,15 @@ impl Endpoint {
         sa.counted
     }
 
-    /// Message IDs are random and not in use.
-    pub(super) fn new_message_id(&mut self, sa: &Sa) -> u32 {
+    /// Message IDs are random and not in use. Ours begin no exchange of the peer's: what we have
+    /// said has a right HASH when it is sent back to us.
+    pub(super) fn new_message_id(&mut self, sa: &mut Sa) -> u32 {
         loop {
             let id = u32::from_be_bytes(self.random());
-            if id != 0 && !sa.quicks.contains_key(&id) {
+            if id != 0 && !sa.quicks.contains_key(&id) && !sa.used_ids.contains(&id) {
+                if sa.own_ids.len() < MAX_USED_IDS {
+                    sa.own_ids.insert(id);
+                }
                 return id;
             }
         }

@@ -15,7 +15,7 @@ use crate::wire::{
 use std::time::Instant;
 
 /// Exchanges of a peer that one ISAKMP SA takes in its life, each with a message ID of its own.
-const MAX_USED_IDS: usize = 16_384;
+pub(super) const MAX_USED_IDS: usize = 16_384;
 
 impl Endpoint {
     /// HASH, SA, nonce, KE, IDs, NAT-OA.

@@ -128,6 +128,8 @@ pub(super) struct Sa {
     pub(super) quicks: BTreeMap<u32, Box<Quick>>,
     /// Message IDs of quick modes that the peer has started: none may come again.
     pub(super) used_ids: BTreeSet<u32>,
+    /// Message IDs of exchanges that we have begun.
+    pub(super) own_ids: BTreeSet<u32>,
     pub(super) wanted: VecDeque<Wanted>,
     /// The last message ID, if they are counted.
     pub(super) counted: u32,
@@ -189,6 +191,7 @@ impl Sa {
             answered: None,
             quicks: BTreeMap::new(),
             used_ids: BTreeSet::new(),
+            own_ids: BTreeSet::new(),
             wanted: VecDeque::new(),
             counted: 0,
             dpd: None,
