@@ -282,7 +282,13 @@ fn a_renewal_that_fails_is_tried_again() {
 
 #[test]
 fn what_we_said_ourselves_ends_nothing_when_it_is_sent_back() {
-    let mut net = pair(common::server_config(), peer(), Net::Direct, Link::PERFECT, 94);
+    let mut net = pair(
+        common::server_config(),
+        peer(),
+        Net::Direct,
+        Link::PERFECT,
+        94,
+    );
     assert!(established(&mut net, 1));
     let [_, server] = children(&mut net);
     let (path, now) = (server[0].path, net.now);
