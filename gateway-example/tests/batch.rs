@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::{Joined, SERVER, sum, tcp, udp, with_room};
+use common::{Joined, SERVER, Threads, sum, tcp, udp, with_room};
 use gateway_example::core::offload::{Offload, Segments, coalesce};
 use gateway_example::core::{BATCH, Core, Datagram, Destination, Forward, Outbox, Path};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 const OFFICE: Ipv4Addr = Ipv4Addr::new(192, 168, 8, 10);
@@ -18,9 +19,9 @@ type Sent = (Destination, Vec<u8>);
     clippy::disallowed_methods,
     reason = "any start will do for virtual time"
 )]
-fn twins(suites: &[&str], nat: bool) -> [Joined; 2] {
+fn twins(suites: &[&str], nat: bool, shards: usize) -> [Joined; 2] {
     let now = Instant::now();
-    [(); 2].map(|()| Joined::new(now, suites, nat, 40))
+    [(); 2].map(|()| Joined::spread(now, suites, nat, 40, shards, Arc::default()))
 }
 
 fn sent(forward: Forward, buf: &[u8]) -> Option<Sent> {
@@ -139,9 +140,10 @@ proptest! {
     fn a_batch_is_one_packet_after_the_other(
         suites in proptest::sample::select(&SUITES[..]),
         nat in any::<bool>(),
+        shards in 1..4_usize,
         plan in proptest::collection::vec((0..12_u8, 0..1300_usize), 1..150),
     ) {
-        let [mut a, mut b] = twins(&suites, nat);
+        let [mut a, mut b] = twins(&suites, nat, shards);
         let (now, clients) = (a.now, a.addresses.clone());
         // The office speaks first, so that the clients may answer.
         let packets: Vec<_> = plan.iter().map(|(kind, size)| match kind {
@@ -290,7 +292,7 @@ fn super_packet(sequence: u32, payload: usize, size: usize) -> (Vec<u8>, Offload
 
 #[test]
 fn a_long_packet_is_its_segments_and_leaves_in_two_calls() {
-    let [mut a, mut b] = twins(&["aes128-sha1"], true);
+    let [mut a, mut b] = twins(&["aes128-sha1"], true, 1);
     let now = a.now;
     let to = (a.addresses[0], 4000);
     // The client has opened the connection.
@@ -335,6 +337,58 @@ fn a_long_packet_is_its_segments_and_leaves_in_two_calls() {
     assert_eq!(single, batch);
     // 64 KiB is the most that a system takes at once.
     assert_eq!(runs, 2);
+}
+
+/// Each client's packets stay in order, whichever is done first.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "any start will do for virtual time"
+)]
+fn packets_of_different_sas_are_worked_on_at_the_same_time() {
+    let (start, shards) = (Instant::now(), 3);
+    let mut apart = 0;
+    for seed in 50..60 {
+        let threads = Arc::new(Threads::default());
+        let suites = ["aes128-sha1"; 2];
+        let mut joined = Joined::spread(start, &suites, true, seed, shards, Arc::clone(&threads));
+        let (now, clients) = (joined.now, joined.addresses.clone());
+        // Different lengths, so that they can be told apart; by turns, as on a wire.
+        let outward: Vec<_> = (0..100)
+            .map(|i| udp((OFFICE, 80), (clients[i % 2], 7), 400 + i))
+            .collect();
+        let (sent, _) = together(&mut joined.gateway, now, &outward);
+        let inward: Vec<Vec<_>> = (0..2)
+            .map(|index| {
+                let packets: Vec<_> = (0..50)
+                    .map(|i| udp((clients[index], 7), (OFFICE, 80), 400 + 2 * i + index))
+                    .collect();
+                let (sent, _) = together(&mut joined.clients[index], now, &packets);
+                crossed(&joined, sent)
+            })
+            .collect();
+        let by_turns = inward[0].iter().zip(&inward[1]);
+        let by_turns: Vec<_> = by_turns.flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+        let came = arrived_together(&mut joined.gateway, now, &by_turns);
+        let lengths: Vec<_> = came.iter().map(|(_, packet)| packet.len()).collect();
+        assert_eq!(lengths, (428..528).collect::<Vec<_>>());
+        for index in 0..2 {
+            let address = IpAddr::from([192, 168, 77, 2 + index as u8]);
+            let mut own = crossed(&joined, sent.clone());
+            own.retain(
+                |(to, _)| matches!(to, Destination::Udp(path) if path.local.ip() == address),
+            );
+            let came = arrived_together(&mut joined.clients[index], now, &own);
+            let lengths: Vec<_> = came.iter().map(|(_, packet)| packet.len()).collect();
+            let mine = (428..528).skip(index).step_by(2);
+            assert_eq!(lengths, mine.collect::<Vec<_>>());
+        }
+        let pieces = threads.pieces.lock().unwrap().clone();
+        assert!(pieces.is_empty() || pieces == [2, 2], "{pieces:?}");
+        apart += usize::from(!pieces.is_empty());
+    }
+    // Two of three shards are the same now and then.
+    assert!((3..10).contains(&apart), "{apart} of ten");
 }
 
 #[test]

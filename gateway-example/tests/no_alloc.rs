@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Joined, across, udp};
-use gateway_example::core::offload::{Offload, coalesce};
+use gateway_example::core::offload::{MOST, Offload, coalesce};
 use gateway_example::core::{BATCH, Core, Datagram, Destination, Outbox};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -43,9 +43,11 @@ fn back(
         count += 1;
     }
     let mut came = 0;
-    coalesce(&packets[..count], &mut |merged| {
-        came += merged.payloads().len();
-    });
+    for packets in packets[..count].chunks(MOST) {
+        coalesce(packets, &mut |merged| {
+            came += merged.payloads().len();
+        });
+    }
     came
 }
 

@@ -7,7 +7,7 @@ use gateway_example::config::Config;
 use gateway_example::control::Request;
 use gateway_example::core::Gateway;
 use gateway_example::io::{
-    Control, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, RadiusPorts, TunSetup,
+    Control, Cores, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, RadiusPorts, TunSetup,
     UdpPort, now, wall_clock,
 };
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +33,11 @@ pub(crate) async fn run(args: Args) -> Outcome {
         internet: None,
     };
     let config = Arc::new(reloader.read(&reloader.file).await?);
-    let core = Gateway::with_jobs(Arc::clone(&config), system_entropy())?;
+    let mut core = Gateway::with_jobs(Arc::clone(&config), system_entropy())?;
+    let cores = Cores::start(config.gateway.workers)?;
+    if let Some((shards, spread)) = &cores {
+        core.spread(*shards, Arc::clone(spread));
+    }
     let ike = UdpPort::bind(SocketAddr::new(
         config.gateway.listen,
         config.gateway.ike_port,
@@ -65,6 +69,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         "gateway is ready"
     );
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
+    driver.devices.spread = cores;
     let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
     driver.core.set_clock(now(), wall_clock());
     let mut system = ServiceManager::ready();

@@ -4,8 +4,12 @@ use super::check::Checker;
 use super::{ConfigError, Policy};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml::Spanned;
+
+/// More threads than this have too little to do.
+const MOST_WORKERS: usize = 64;
 
 /// Where the gateway listens, and what it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +25,8 @@ pub struct Listen {
     pub native_esp: bool,
     /// Which algorithms peers may negotiate.
     pub policy: Policy,
+    /// Threads that packets of different clients are spread over; one for each core unless set.
+    pub workers: Option<NonZeroUsize>,
     /// Where `status` asks the running gateway.
     pub control_socket: PathBuf,
     /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
@@ -37,6 +43,7 @@ pub(super) struct RawGateway {
     natt_port: u16,
     native_esp: bool,
     policy: Policy,
+    workers: Option<Spanned<usize>>,
     control_socket: PathBuf,
     key_log_dir: Option<PathBuf>,
     metrics_listen: Option<Spanned<String>>,
@@ -50,6 +57,7 @@ impl Default for RawGateway {
             natt_port: 4500,
             native_esp: true,
             policy: Policy::Compat,
+            workers: None,
             control_socket: super::DEFAULT_CONTROL_SOCKET.into(),
             key_log_dir: None,
             metrics_listen: None,
@@ -66,6 +74,17 @@ impl RawGateway {
                 "write both, such as \"127.0.0.1:9476\"",
             )
         });
+        let workers = self.workers.map(|given| {
+            NonZeroUsize::new(*given.get_ref())
+                .filter(|n| n.get() <= MOST_WORKERS)
+                .ok_or_else(|| {
+                    check.wrong(
+                        &given,
+                        format!("{} is no number of threads", given.get_ref()),
+                        "write a number from 1 to 64, or leave it out for one on each core",
+                    )
+                })
+        });
         Ok(Listen {
             listen: check.value(
                 &self.listen,
@@ -76,6 +95,7 @@ impl RawGateway {
             natt_port: self.natt_port,
             native_esp: self.native_esp,
             policy: self.policy,
+            workers: workers.transpose()?,
             control_socket: self.control_socket,
             key_log_dir: self.key_log_dir,
             metrics_listen: metrics_listen.transpose()?,

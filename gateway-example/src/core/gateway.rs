@@ -10,15 +10,18 @@ use super::offload::Offload;
 use super::sides::{self, Sides};
 use super::stack::StackError;
 use super::{
-    Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Stack, Transmit, convert,
+    BATCH, Core, Datagram, Entropy, Forward, Outbox, Packet, Path, PeerId, Spread, Stack, Transmit,
+    convert,
 };
 use crate::aaa::{self, Aaa, CallId, Caller, Traffic};
 use crate::config::Config;
 use crate::radius;
-use firewall::{Firewall, IcmpError, Ingress, InterfaceId, Verdict};
+use arrayvec::ArrayVec;
+use firewall::{Firewall, IcmpError, Ingress, InterfaceId, Job, Verdict};
 use l2tp::SessionId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,6 +157,12 @@ impl Gateway {
         })
     }
 
+    /// Has ESP packets of different SAs worked on at the same time by `spread`, in so many shards.
+    /// Before the first SA.
+    pub fn spread(&mut self, shards: NonZeroUsize, spread: Arc<dyn Spread>) {
+        self.stack.spread(shards, spread);
+    }
+
     #[cfg(test)]
     pub(super) fn stack(&mut self) -> &mut Stack {
         &mut self.stack
@@ -167,23 +176,26 @@ impl Gateway {
 
     /// Where a packet that came out of a call goes.
     fn receive(&mut self, now: Instant, packet: Option<Packet>, buf: &mut [u8]) -> Way {
-        let Some(Packet { session, range }) = packet else {
+        let Some(packet) = packet else {
             self.drain(now);
             return Way::Nowhere;
         };
-        let Some(entry) = self.sessions.get_mut(&session) else {
-            return Way::Nowhere;
-        };
-        entry.bytes_in += u64::try_from(range.len()).unwrap_or(0);
+        match self.call_ingress(&packet) {
+            Some(ingress) => self.route(now, ingress, buf, packet.range),
+            None => Way::Nowhere,
+        }
+    }
+
+    /// Which interface a packet that came out of a call comes from; it is counted.
+    fn call_ingress(&mut self, packet: &Packet) -> Option<Ingress> {
+        let entry = self.sessions.get_mut(&packet.session)?;
+        entry.bytes_in += u64::try_from(packet.range.len()).unwrap_or(0);
         entry.packets_in += 1;
-        let Some(interface) = entry.interface else {
-            return Way::Nowhere;
-        };
-        let ingress = Ingress {
+        let interface = entry.interface?;
+        Some(Ingress {
             interface,
             ipsec: true,
-        };
-        self.route(now, ingress, buf, range)
+        })
     }
 
     /// Firewall and routing for a packet of either side.
@@ -194,19 +206,33 @@ impl Gateway {
         buf: &mut [u8],
         packet: Range<usize>,
     ) -> Way {
+        let mut job = Job::new(ingress, buf, packet);
+        self.judge(now, std::slice::from_mut(&mut job));
+        self.way(now, &job)
+    }
+
+    /// Shows packets that came from the same side to the firewall, in order.
+    fn judge(&mut self, now: Instant, jobs: &mut [Job<'_>]) {
+        let Some(from) = jobs.first().map(|job| job.ingress.interface) else {
+            return;
+        };
         let (by_address, sessions) = (&self.by_address, &self.sessions);
         let (sides, config) = (&self.sides, &self.config);
+        // The same for all calls.
         let route = |destination: IpAddr| match destination {
             IpAddr::V4(v4) => match by_address.get(&v4).and_then(|s| sessions.get(s)) {
                 Some(session) => session.interface,
-                None => sides.towards(config, ingress.interface, v4),
+                None => sides.towards(config, from, v4),
             },
             IpAddr::V6(_) => None,
         };
-        let verdict = self
-            .firewall
-            .process(now, ingress, buf, packet.clone(), &route);
-        let way = match verdict {
+        self.firewall.process_batch(now, jobs, &route);
+    }
+
+    /// Where a packet goes that the firewall has seen.
+    fn way(&mut self, now: Instant, job: &Job<'_>) -> Way {
+        let (sides, config) = (&self.sides, &self.config);
+        let way = match job.verdict.clone() {
             Verdict::Forward { egress, packet } if sides.has(egress) => Way::Inner(packet),
             Verdict::Forward { egress, packet } => match self.by_interface.get(&egress) {
                 Some(&session) => {
@@ -220,25 +246,48 @@ impl Gateway {
             },
             Verdict::Local { packet } => Way::Inner(packet),
             Verdict::Drop(reason) => {
-                let bytes = buf.get(packet.clone()).unwrap_or_default();
-                if sides.is_systems(config, ingress.interface, bytes) {
-                    Way::Inner(packet)
+                let bytes = job.buf.get(job.packet.clone()).unwrap_or_default();
+                if sides.is_systems(config, job.ingress.interface, bytes) {
+                    Way::Inner(job.packet.clone())
                 } else {
-                    self.refuse(now, ingress.interface, bytes, reason);
+                    self.refuse(now, job.ingress.interface, bytes, reason);
                     Way::Nowhere
                 }
             }
             Verdict::TooBig { mtu } => {
-                let bytes = buf.get(packet).unwrap_or_default();
+                let bytes = job.buf.get(job.packet.clone()).unwrap_or_default();
                 let error = IcmpError::TooBig(mtu);
                 self.firewall
-                    .send_error(now, ingress.interface, bytes, error);
+                    .send_error(now, job.ingress.interface, bytes, error);
                 Way::Nowhere
             }
             _ => Way::Nowhere,
         };
         self.drain_firewall(now);
         way
+    }
+
+    /// Sends packets that came out of calls on, to where the firewall lets them.
+    fn forward<'b>(
+        &mut self,
+        now: Instant,
+        jobs: &mut ArrayVec<Job<'b>, BATCH>,
+        inner: &mut ArrayVec<&'b mut Option<Range<usize>>, BATCH>,
+        outbox: &mut Outbox,
+    ) {
+        self.judge(now, jobs);
+        for (job, inner) in jobs.drain(..).zip(inner.drain(..)) {
+            match self.way(now, &job) {
+                Way::Nowhere => {}
+                Way::Inner(packet) => *inner = Some(packet),
+                Way::Call(session, packet) => {
+                    let bytes = job.buf.get(packet).unwrap_or_default();
+                    if let Some(packet) = self.stack.copy(bytes, outbox) {
+                        self.stack.push(session, outbox, packet);
+                    }
+                }
+            }
+        }
     }
 
     fn send(&mut self, now: Instant, way: Way, buf: &mut [u8]) -> Forward {
@@ -542,19 +591,20 @@ impl Core for Gateway {
                 self.stack.seal(now, outbox);
             }
             let (front, behind) = rest.split_at_mut(opened.max(1));
+            let (mut jobs, mut inner) = (ArrayVec::new(), ArrayVec::new());
             for datagram in front {
-                let packet = self.stack.handle_opened(now, port, datagram);
-                match self.receive(now, packet, datagram.buf) {
-                    Way::Nowhere => {}
-                    Way::Inner(packet) => datagram.inner = Some(packet),
-                    Way::Call(session, packet) => {
-                        let bytes = datagram.buf.get(packet).unwrap_or_default();
-                        if let Some(packet) = self.stack.copy(bytes, outbox) {
-                            self.stack.push(session, outbox, packet);
-                        }
-                    }
+                let Some(packet) = self.stack.handle_opened(now, port, datagram) else {
+                    // What came before goes by what held then.
+                    self.forward(now, &mut jobs, &mut inner, outbox);
+                    self.drain(now);
+                    continue;
+                };
+                if let Some(ingress) = self.call_ingress(&packet) {
+                    jobs.push(Job::new(ingress, datagram.buf, packet.range));
+                    inner.push(&mut datagram.inner);
                 }
             }
+            self.forward(now, &mut jobs, &mut inner, outbox);
             rest = behind;
         }
         self.stack.seal(now, outbox);

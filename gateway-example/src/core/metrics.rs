@@ -185,20 +185,19 @@ impl Gateway {
     fn expose_esp(&self, to: &mut Exposition) {
         to.family("esp_sas", Kind::Gauge, "Pairs of ESP SAs")
             .sample([], self.stack.esp_sas());
-        let counters = self.stack.esp_counters();
-        let stats = counters.stats();
+        let counts = self.stack.esp_counts();
         let mut packets = to.family("esp_packets_total", Kind::Counter, "ESP packets");
-        packets.sample([("dir", "in")], stats.packets_in);
-        packets.sample([("dir", "out")], stats.packets_out);
+        packets.sample([("dir", "in")], counts.opened[0]);
+        packets.sample([("dir", "out")], counts.sealed[0]);
         let mut bytes = to.family("esp_bytes_total", Kind::Counter, "Bytes of ESP packets");
-        bytes.sample([("dir", "in")], stats.bytes_in);
-        bytes.sample([("dir", "out")], stats.bytes_out);
+        bytes.sample([("dir", "in")], counts.opened[1]);
+        bytes.sample([("dir", "out")], counts.sealed[1]);
         let mut dropped = to.family("esp_dropped_total", Kind::Counter, "ESP packets dropped");
-        for (reason, count) in counters.dropped_in() {
-            dropped.sample([("dir", "in"), ("reason", reason.reason())], count);
+        for (reason, count) in counts.dropped_in {
+            dropped.sample([("dir", "in"), ("reason", reason)], count);
         }
-        for (reason, count) in counters.dropped_out() {
-            dropped.sample([("dir", "out"), ("reason", reason.reason())], count);
+        for (reason, count) in counts.dropped_out {
+            dropped.sample([("dir", "out"), ("reason", reason)], count);
         }
         to.family(
             "esp_rekeys_total",

@@ -1,3 +1,4 @@
+use super::stack::OutboundId;
 use super::{HEADROOM, Path, TAILROOM};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -49,7 +50,7 @@ pub struct Outbox {
 pub(super) struct Outgoing {
     destination: Destination,
     /// What seals it; none if that has been done.
-    pub(super) outbound: Option<esp::OutboundId>,
+    pub(super) outbound: Option<OutboundId>,
     /// What is to be sealed.
     pub(super) payload: Range<usize>,
     /// All of it; empty if it was dropped.
@@ -173,7 +174,7 @@ impl Outbox {
     pub(super) fn add(
         &mut self,
         destination: Destination,
-        outbound: Option<esp::OutboundId>,
+        outbound: Option<OutboundId>,
         inner: usize,
         payload: Range<usize>,
         packet: Range<usize>,

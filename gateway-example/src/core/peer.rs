@@ -1,4 +1,5 @@
 use super::Path;
+use super::stack::OutboundId;
 use std::time::Instant;
 
 /// One peer of the stack: whoever is behind one outer address and port.
@@ -48,7 +49,7 @@ pub(super) struct Child {
     pub(super) id: isakmp::ChildId,
     pub(super) peer: PeerId,
     pub(super) inbound_spi: u32,
-    pub(super) outbound: esp::OutboundId,
+    pub(super) outbound: OutboundId,
     pub(super) encapsulated: bool,
     pub(super) suite: String,
 }

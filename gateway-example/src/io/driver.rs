@@ -1,9 +1,13 @@
+use super::cores::in_parts;
 use super::workers::Workers;
 use super::{Inner, NativeEsp, UdpPort, inner, now, udp};
-use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Transmit};
+use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Run, Spread, Transmit};
+use arrayvec::ArrayVec;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Reads in a row, each of many packets, before timers and the other devices get their turn.
@@ -69,6 +73,8 @@ pub struct Devices {
     esp: Option<NativeEsp>,
     /// The unencrypted side.
     pub inner: Inner,
+    /// How many threads packets are sent by, and what has them do it; none for this one only.
+    pub spread: Option<(NonZeroUsize, Arc<dyn Spread>)>,
     /// Called with each packet on the outside.
     pub tap: Option<Tap>,
     /// Called with each packet on the unencrypted side.
@@ -124,6 +130,7 @@ impl<C: Core> Driver<C> {
                 natt,
                 esp,
                 inner,
+                spread: None,
                 tap: None,
                 inner_tap: None,
                 lost: 0,
@@ -223,16 +230,10 @@ impl<C: Core> Driver<C> {
                     }
                 }
             });
-            let mut read: [_; ESP_READ] = std::array::from_fn(|_| Datagram::default());
-            let mut count = 0;
-            for (place, packet) in read.iter_mut().zip(packets) {
-                *place = packet;
-                count += 1;
-            }
+            let read: ArrayVec<_, ESP_READ> = packets.take(ESP_READ).collect();
             if let Some(e) = failed {
                 return Err(e);
             }
-            let read = read.into_iter().take(count);
             if !pass(&mut self.core, devices, &mut self.outbox, read) {
                 break;
             }
@@ -277,7 +278,7 @@ impl<C: Core> Driver<C> {
         while let Some(transmit) = self.core.poll_transmit() {
             match transmit {
                 Transmit::Udp { path, payload } => {
-                    self.devices.send_udp(path, &payload, payload.len());
+                    self.devices.send_udp(path, &payload);
                 }
                 Transmit::Esp {
                     local,
@@ -316,48 +317,82 @@ impl Devices {
         }
     }
 
-    /// Sends all that is in the outbox.
+    /// Sends all that is in the outbox; what goes to one destination, in order.
     fn send(&mut self, outbox: &mut Outbox) {
-        for run in outbox.runs() {
-            match run.destination {
-                Destination::Inner => {
-                    self.observe_inner(run.bytes);
-                    self.lost += self.inner.send(&[run.bytes]);
-                }
-                Destination::Udp(path) => self.send_udp(path, run.bytes, run.length),
-                Destination::Esp { local, remote } => self.send_esp(local, remote, run.bytes),
+        if self.tap.is_some() || self.inner_tap.is_some() {
+            for run in outbox.runs() {
+                self.observe_run(&run);
             }
         }
+        let (ike, natt, esp, inner) = (&self.ike, &self.natt, &self.esp, &self.inner);
+        let send = |run: &Run<'_>| match run.destination {
+            Destination::Inner => inner.send(&[run.bytes]),
+            Destination::Udp(path) => {
+                let port = if path.local.port() == ike.local().port() {
+                    ike
+                } else {
+                    natt
+                };
+                lost(&port.send(path, run.bytes, run.length))
+            }
+            Destination::Esp { remote, .. } => lost(&send_native(esp.as_ref(), remote, run.bytes)),
+        };
+        let key = |run: &Run<'_>| match run.destination {
+            Destination::Inner => 0,
+            Destination::Udp(path) => key_of(path.remote.ip()) ^ u32::from(path.remote.port()),
+            Destination::Esp { remote, .. } => key_of(remote),
+        };
+        self.lost += match &self.spread {
+            Some((parts, spread)) => {
+                let size = |run: &Run<'_>| run.bytes.len();
+                in_parts(*parts, &**spread, outbox.runs(), key, size, |runs| {
+                    runs.iter().map(send).sum()
+                })
+            }
+            None => outbox.runs().map(|run| send(&run)).sum(),
+        };
         outbox.clear();
     }
 
-    fn send_udp(&mut self, path: Path, payload: &[u8], length: usize) {
-        if self.tap.is_some() {
-            for datagram in payload.chunks(length.max(1)) {
-                self.observe(path.local, path.remote, datagram, false);
+    /// Hands packets to the unencrypted side; those of one client, in order.
+    fn send_inner(&mut self, packets: &[&[u8]]) {
+        if self.inner_tap.is_some() {
+            for packet in packets {
+                self.observe_inner(packet);
             }
         }
+        let inner = &self.inner;
+        self.lost += match &self.spread {
+            Some((parts, spread)) if packets.len() > 1 => {
+                let packets = packets.iter().copied();
+                let send = |packets: &[&[u8]]| inner.send(packets);
+                in_parts(*parts, &**spread, packets, source, |p| p.len(), send)
+            }
+            _ => inner.send(packets),
+        };
+    }
+
+    fn send_udp(&mut self, path: Path, payload: &[u8]) {
+        self.observe(path.local, path.remote, payload, false);
         let of_ike = self.ike.local().port() == path.local.port();
         let port = if of_ike { &self.ike } else { &self.natt };
-        let sent = port.send(path, payload, length);
-        self.note(sent);
+        self.lost += lost(&port.send(path, payload, payload.len()));
     }
 
     fn send_esp(&mut self, local: IpAddr, remote: IpAddr, packet: &[u8]) {
-        let sent = match &self.esp {
-            Some(esp) => esp.send(remote, packet),
-            None => Err(io::ErrorKind::Unsupported.into()),
-        };
-        if self.esp.is_some() {
-            self.observe_native(local, remote, packet);
-        }
-        self.note(sent);
+        self.observe_native(local, remote, packet);
+        self.lost += lost(&send_native(self.esp.as_ref(), remote, packet));
     }
 
-    fn note(&mut self, sent: io::Result<()>) {
-        if let Err(e) = sent {
-            self.lost += 1;
-            tracing::trace!(error = %e, "packet not sent");
+    fn observe_run(&mut self, run: &Run<'_>) {
+        match run.destination {
+            Destination::Inner => self.observe_inner(run.bytes),
+            Destination::Udp(path) => {
+                for datagram in run.bytes.chunks(run.length.max(1)) {
+                    self.observe(path.local, path.remote, datagram, false);
+                }
+            }
+            Destination::Esp { local, remote } => self.observe_native(local, remote, run.bytes),
         }
     }
 
@@ -392,34 +427,54 @@ fn pass<'b, C: Core>(
     core: &mut C,
     devices: &mut Devices,
     outbox: &mut Outbox,
-    mut datagrams: impl Iterator<Item = Datagram<'b>>,
+    datagrams: impl IntoIterator<Item = Datagram<'b>>,
 ) -> bool {
+    let mut datagrams = datagrams.into_iter();
     let mut any = false;
     loop {
-        let mut batch: [_; BATCH] = std::array::from_fn(|_| Datagram::default());
-        let mut count = 0;
-        for (place, datagram) in batch.iter_mut().zip(datagrams.by_ref()) {
-            devices.observe_datagram(&datagram);
-            *place = datagram;
-            count += 1;
-        }
-        if count == 0 {
+        let mut batch: ArrayVec<_, BATCH> = datagrams.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
             return any;
         }
         any = true;
-        let batch = batch.get_mut(..count).unwrap_or_default();
-        core.push_datagrams(now(), batch, outbox);
-        let mut inner = [&[][..]; BATCH];
-        let mut count = 0;
-        let packets = batch.iter().filter_map(Datagram::inner);
-        for (place, packet) in inner.iter_mut().zip(packets) {
-            devices.observe_inner(packet);
-            *place = packet;
-            count += 1;
+        if devices.tap.is_some() {
+            for datagram in &batch {
+                devices.observe_datagram(datagram);
+            }
         }
-        devices.lost += devices.inner.send(inner.get(..count).unwrap_or_default());
+        core.push_datagrams(now(), &mut batch, outbox);
+        let inner: ArrayVec<_, BATCH> = batch.iter().filter_map(Datagram::inner).collect();
+        devices.send_inner(&inner);
         devices.send(outbox);
     }
+}
+
+/// One packet, or none, was not sent.
+fn lost(sent: &io::Result<()>) -> u64 {
+    if let Err(e) = sent {
+        tracing::trace!(error = %e, "packet not sent");
+    }
+    sent.is_err().into()
+}
+
+fn send_native(esp: Option<&NativeEsp>, remote: IpAddr, packet: &[u8]) -> io::Result<()> {
+    match esp {
+        Some(esp) => esp.send(remote, packet),
+        None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+fn key_of(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => ip.segments().map(u32::from).into_iter().sum(),
+    }
+}
+
+/// The last bytes of the source address of an IPv4 packet, which tell clients apart.
+fn source(packet: &&[u8]) -> u32 {
+    let source = packet.get(12..).and_then(|rest| rest.first_chunk::<4>());
+    source.copied().map_or(0, u32::from_be_bytes)
 }
 
 fn bytes<'a>(buffer: &'a [u8], range: &Range<usize>) -> &'a [u8] {

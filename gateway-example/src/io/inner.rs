@@ -155,12 +155,16 @@ impl Inner {
     pub fn send(&self, packets: &[&[u8]]) -> u64 {
         let mut lost = 0;
         match self {
-            Self::Tun(device) => coalesce(packets, &mut |merged| {
-                if let Err(e) = write(device, merged) {
-                    lost += u64::try_from(merged.payloads().len()).unwrap_or(0);
-                    tracing::trace!(error = %e, "packet not sent");
+            Self::Tun(device) => {
+                for packets in packets.chunks(MOST) {
+                    coalesce(packets, &mut |merged| {
+                        if let Err(e) = write(device, merged) {
+                            lost += u64::try_from(merged.payloads().len()).unwrap_or(0);
+                            tracing::trace!(error = %e, "packet not sent");
+                        }
+                    });
                 }
-            }),
+            }
             Self::Channel { sender, .. } => {
                 let refused = packets
                     .iter()

@@ -1,6 +1,7 @@
 //! The outside world: UDP sockets, raw ESP, TUN and the clock. All else is sans-IO.
 
 mod control;
+mod cores;
 mod driver;
 mod inner;
 mod internet;
@@ -12,6 +13,7 @@ mod udp;
 mod workers;
 
 pub use control::{Asked, Control, ask};
+pub use cores::Cores;
 pub use driver::{Devices, Driver, InnerTap, Tap};
 pub use inner::{Inner, TunSetup};
 pub use internet::{InternetRoutes, resolve_internet};

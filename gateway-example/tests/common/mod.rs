@@ -4,7 +4,7 @@
 use gateway_example::config::{Config, Secret};
 use gateway_example::core::{
     Client, ClientConfig, ClientEvent, Core as _, Entropy, Forward, Gateway, HEADROOM, Path,
-    Transmit,
+    Spread, Transmit,
 };
 use simnet::seeded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,6 +52,23 @@ password = "builder"
     Config::parse(FilePath::new("office.toml"), &text).unwrap()
 }
 
+/// Works on the last piece first, each in a thread of its own, and counts how many there were.
+#[derive(Debug, Default)]
+pub struct Threads {
+    pub pieces: std::sync::Mutex<Vec<usize>>,
+}
+
+impl Spread for Threads {
+    fn each(&self, work: &mut [&mut (dyn FnMut() + Send)]) {
+        self.pieces.lock().unwrap().push(work.len());
+        std::thread::scope(|scope| {
+            for piece in work.iter_mut().rev() {
+                scope.spawn(piece);
+            }
+        });
+    }
+}
+
 /// Connected clients and their gateway, without a network between them; time stands still.
 pub struct Joined {
     pub now: Instant,
@@ -66,6 +83,18 @@ impl Joined {
     /// One client for each of `suites`, two at most. Two of the same seed are alike to the bit, if
     /// they begin at the same time.
     pub fn new(now: Instant, suites: &[&str], nat: bool, seed: u64) -> Self {
+        Self::spread(now, suites, nat, seed, 1, Arc::default())
+    }
+
+    /// With so many shards of ESP SAs.
+    pub fn spread(
+        now: Instant,
+        suites: &[&str],
+        nat: bool,
+        seed: u64,
+        shards: usize,
+        spread: Arc<Threads>,
+    ) -> Self {
         let clients = suites.iter().zip(0_u8..).map(|(esp, i)| {
             let path = Path {
                 local: SocketAddr::from(([192, 168, 77, 2 + i], 500)),
@@ -78,9 +107,11 @@ impl Joined {
             config.esp = vec![(*esp).into()];
             Client::new(config, entropy(seed + 1 + u64::from(i))).unwrap()
         });
+        let mut gateway = Gateway::new(Arc::new(office("")), entropy(seed)).unwrap();
+        gateway.spread(shards.try_into().unwrap(), spread);
         let mut joined = Self {
             now,
-            gateway: Gateway::new(Arc::new(office("")), entropy(seed)).unwrap(),
+            gateway,
             clients: clients.collect(),
             addresses: Vec::new(),
             nat,

@@ -46,7 +46,7 @@ fn from(index: u32) -> Path {
 
 #[test]
 fn cve_2008_3652_half_open_sas_expire() {
-    let mut server = server();
+    let mut server = server_with(|c| c.limits.first_messages = 8000);
     let start = now();
     let mut first = message(2, &[sa(&attributes(5, 2, &[]))]);
     for index in 1..=400_u32 {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
     "gateway.listen",
     "gateway.ike_port",
     "gateway.natt_port",
     "gateway.native_esp",
     "gateway.control_socket",
     "gateway.key_log_dir",
+    "gateway.workers",
     "internet",
     "l2tp.hide_avps",
     "l2tp.tunnel_secret",

@@ -4,14 +4,15 @@ use super::packets::port_kind;
 use super::{PROTOCOL_UDP, Packet, Stack};
 use crate::core::offload::{Offload, Segments};
 use crate::core::{Destination, Outbox, Path};
+use arrayvec::ArrayVec;
 use esp::{Found, Open, OpenError, Seal};
 use l2tp::SessionId;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
-/// Datagrams that are dealt with together at most.
-pub const BATCH: usize = 64;
+/// Datagrams that are dealt with together at most: as many as ESP has lanes for 3DES.
+pub const BATCH: usize = 256;
 
 /// A datagram of a batch, and what came of it.
 #[derive(Debug, Default)]
@@ -90,19 +91,18 @@ impl Stack {
         natt_port: u16,
         datagrams: &mut [Datagram<'_>],
     ) -> usize {
-        let mut jobs: [Open<'_, Found>; BATCH] = std::array::from_fn(|_| Open::new(&mut [], 0..0));
-        let mut count = 0;
-        for (datagram, job) in datagrams.iter_mut().zip(&mut jobs) {
+        let mut jobs = ArrayVec::<Open<'_, Found>, BATCH>::new();
+        for datagram in datagrams.iter_mut().take(BATCH) {
             let Some(packet) = datagram.esp_packet(natt_port) else {
                 break;
             };
-            *job = Open::new(&mut *datagram.buf, packet);
-            count += 1;
+            jobs.push(Open::new(&mut *datagram.buf, packet));
         }
-        self.sadb
-            .open_batch(now, jobs.get_mut(..count).unwrap_or_default());
-        let results = jobs.map(|job| job.result);
-        for (datagram, result) in datagrams.iter_mut().take(count).zip(results) {
+        self.sadb.open_batch(now, &mut jobs);
+        let results = jobs.into_iter().map(|job| job.result);
+        let results: ArrayVec<_, BATCH> = results.collect();
+        let count = results.len();
+        for (datagram, result) in datagrams.iter_mut().zip(results) {
             datagram.found = Some(result);
         }
         count
@@ -159,10 +159,9 @@ impl Stack {
     pub fn seal(&mut self, now: Instant, outbox: &mut Outbox) {
         let (mut buf, mut packets) = outbox.unsealed();
         let mut start = 0;
-        while let Some(id) = packets.iter().find_map(|p| p.outbound) {
-            let mut jobs: [_; BATCH] =
-                std::array::from_fn(|_| (id, Seal::new(&mut [], 0..0, PROTOCOL_UDP)));
-            let mut count = 0;
+        while packets.iter().any(|p| p.outbound.is_some()) {
+            let mut ids = ArrayVec::<_, BATCH>::new();
+            let mut jobs = ArrayVec::<_, BATCH>::new();
             let (chunk, rest) = packets.split_at_mut(packets.len().min(BATCH));
             packets = rest;
             for (packet, id) in chunk.iter().filter_map(|p| Some((p, p.outbound?))) {
@@ -175,14 +174,11 @@ impl Stack {
                 let own = own.get_mut(whole.start..).unwrap_or_default();
                 let from = packet.packet.start;
                 let payload = packet.payload.start - from..packet.payload.end - from;
-                if let Some(job) = jobs.get_mut(count) {
-                    *job = (id, Seal::new(own, payload, PROTOCOL_UDP));
-                }
+                ids.push(id);
+                jobs.push((id.id, Seal::new(own, payload, PROTOCOL_UDP)));
                 start = packet.packet.end;
-                count += 1;
             }
-            let jobs = jobs.get_mut(..count).unwrap_or_default();
-            self.sadb.seal_batch(now, jobs);
+            self.sadb.seal_batch(now, &ids, &mut jobs);
             let pushed = chunk.iter_mut().filter(|p| p.outbound.is_some());
             for (packet, (_, job)) in pushed.zip(jobs) {
                 packet.outbound = None;

@@ -2,16 +2,20 @@ mod batch;
 mod calls;
 mod packets;
 mod peers;
+mod shards;
 #[cfg(test)]
 mod teardown;
 
 pub use batch::{BATCH, Datagram};
+pub(super) use shards::OutboundId;
+pub use shards::{EspCounts, Spread};
 
 use crate::core::event::Event;
 use crate::core::peer::{Child, Peer, PeerId};
 use crate::core::{Entropy, Forward, HEADROOM, Path, TAILROOM, Transmit};
 use l2tp::{PathId, SessionId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +38,7 @@ const QUEUE: usize = 65_536;
 /// ISAKMP, ESP, L2TP and PPP as one: what goes in as datagrams comes out as IP packets.
 pub struct Stack {
     isakmp: isakmp::Endpoint,
-    sadb: esp::Sadb,
+    sadb: shards::Shards,
     l2tp: l2tp::Endpoint,
     ppp: Arc<ppp::Config>,
     role: ppp::Role,
@@ -129,7 +133,7 @@ impl Stack {
         ppp::Link::new(Arc::clone(&ppp), config.role, entropy())?;
         Ok(Self {
             isakmp: isakmp::Endpoint::new(Arc::new(config.isakmp), entropy())?,
-            sadb: esp::Sadb::new(entropy()),
+            sadb: shards::Shards::new(vec![esp::Sadb::new(entropy())], None),
             l2tp: l2tp::Endpoint::new(Arc::new(config.l2tp), entropy())?,
             ppp,
             role: config.role,
@@ -149,6 +153,15 @@ impl Stack {
             deferred_jobs,
             drops: BTreeMap::new(),
         })
+    }
+
+    /// Puts ESP SAs in so many shards, and lets `spread` work on them at the same time; it does
+    /// nothing once there are SAs.
+    pub fn spread(&mut self, shards: NonZeroUsize, spread: Arc<dyn Spread>) {
+        if self.children.is_empty() {
+            let sadbs = (0..shards.get()).map(|_| esp::Sadb::new((self.entropy)()));
+            self.sadb = shards::Shards::new(sadbs.collect(), Some(spread));
+        }
     }
 
     // --- commands ---
@@ -346,9 +359,7 @@ impl Stack {
         if self.isakmp.poll_timeout().is_some_and(|at| at <= now) {
             self.isakmp.handle_timeout(now);
         }
-        if self.sadb.poll_timeout().is_some_and(|at| at <= now) {
-            self.sadb.handle_timeout(now);
-        }
+        self.sadb.handle_timeout(now);
         if self.l2tp.poll_timeout().is_some_and(|at| at <= now) {
             self.l2tp.handle_timeout(now);
         }
@@ -437,8 +448,8 @@ impl Stack {
 
     /// What ESP has counted.
     #[must_use]
-    pub fn esp_counters(&self) -> &esp::Counters {
-        self.sadb.counters()
+    pub fn esp_counts(&self) -> EspCounts {
+        self.sadb.counts()
     }
 
     /// Live pairs of ESP SAs.
@@ -468,11 +479,10 @@ impl Stack {
     /// Dropped packets by reason.
     #[must_use]
     pub fn drops(&self) -> BTreeMap<&'static str, u64> {
-        let counters = self.sadb.counters();
-        let esp_in = counters.dropped_in().map(|(e, n)| (e.reason(), n));
-        let esp_out = counters.dropped_out().map(|(e, n)| (e.reason(), n));
+        let counts = self.sadb.counts();
+        let esp = counts.dropped_in.into_iter().chain(counts.dropped_out);
         let mut drops = self.drops.clone();
-        for (reason, count) in esp_in.chain(esp_out).filter(|(_, n)| *n > 0) {
+        for (reason, count) in esp.filter(|(_, n)| *n > 0) {
             *drops.entry(reason).or_default() += count;
         }
         drops

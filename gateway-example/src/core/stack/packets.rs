@@ -1,6 +1,6 @@
 //! The data path: from datagrams to IP packets and back, in place.
 
-use super::{L2TP_PORT, PROTOCOL_UDP, Packet, Stack};
+use super::{L2TP_PORT, OutboundId, PROTOCOL_UDP, Packet, Stack};
 use crate::core::peer::L2tpPath;
 use crate::core::{Destination, Forward, Path};
 use l2tp::{PathId, SessionId};
@@ -269,7 +269,7 @@ impl Stack {
 /// An IP packet with everything around it but ESP.
 pub(super) struct Wrapped {
     pub(super) destination: Destination,
-    pub(super) outbound: esp::OutboundId,
+    pub(super) outbound: OutboundId,
     pub(super) datagram: Range<usize>,
 }
 

@@ -126,14 +126,8 @@ impl Stack {
         let suite = sa.suite.to_string();
         self.serial += 1;
         let serial = self.serial;
-        let installed = convert::sa_configs(&sa).and_then(|(inbound, outbound)| {
-            let id = self.sadb.insert_outbound(now, &outbound, serial)?;
-            if let Err(e) = self.sadb.insert_inbound(now, &inbound, serial) {
-                self.sadb.remove_outbound(id);
-                return Err(e);
-            }
-            Ok(id)
-        });
+        let installed = convert::sa_configs(&sa)
+            .and_then(|(inbound, outbound)| self.sadb.insert(now, &inbound, &outbound, serial));
         let outbound = match installed {
             Ok(outbound) => outbound,
             Err(e) => {
@@ -181,8 +175,7 @@ impl Stack {
         let Some(child) = self.children.remove(&serial) else {
             return;
         };
-        self.sadb.remove_inbound(child.inbound_spi);
-        self.sadb.remove_outbound(child.outbound);
+        self.sadb.remove(child.inbound_spi, child.outbound);
         if let Some(peer) = self.peers.get_mut(&child.peer) {
             peer.children.retain(|c| *c != serial);
         }
