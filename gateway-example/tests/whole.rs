@@ -504,5 +504,8 @@ fn without_access_nothing_gets_out() {
         .send(now, &udp(address, INTERNET, b"hello"));
     office.world.run_for(Duration::from_secs(1));
     assert_eq!(came_out(&mut office), None);
+    // ICMP says so (RFC 1812 5.2.7.1).
+    let told = std::mem::take(&mut office.world.host(ann).inner);
+    assert_eq!(told.iter().map(|p| p[9]).collect::<Vec<_>>(), [1]);
     office.ping(ann);
 }

@@ -195,7 +195,7 @@ impl Joined {
                 let [local, remote] = [local, remote].map(|ip| SocketAddr::new(ip, 0));
                 (Path { local, remote }, true, payload)
             }
-            Transmit::Inner(_) => panic!("the firewall has said something"),
+            Transmit::Inner(_) => unreachable!("the firewall has said something"),
         };
         let (buf, range) = with_room(&payload);
         (self.across(path), native, buf, range)
