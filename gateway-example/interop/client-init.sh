@@ -103,7 +103,9 @@ grep -h 'selected proposal' $D/charon.log
 [ $ike = 0 ] || finish
 ip -s xfrm state | grep -q 'encap type espinudp' && echo "RESULT encapsulation=udp" || echo "RESULT encapsulation=none"
 xl2tpd -D -c $D/xl2tpd.conf -p $D/xl2tpd.pid -C /run/xl2tpd/l2tp-control > $D/xl2tpd.log 2>&1 &
-sleep 0.5; echo "c office" > /run/xl2tpd/l2tp-control
+# Written to before it is there, it would be a file.
+i=0; while ! [ -p /run/xl2tpd/l2tp-control ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
+echo "c office" > /run/xl2tpd/l2tp-control
 i=0; while [ $i -lt "${PPP_TRIES:-60}" ] && ! ppp_is_up; do
     sleep 0.25; i=$((i+1))
     grep -q 'authentication failed' $D/ppp.log 2>/dev/null && break

@@ -199,7 +199,8 @@ proptest! {
             let of = sent.iter().filter(|(to, _)| (*to == Destination::Inner) == wanted);
             of.cloned().collect()
         };
-        prop_assert!(!single.is_empty());
+        // From 10 on they say they are somebody else.
+        prop_assert!(plan.iter().all(|(kind, _)| *kind >= 10) || !single.is_empty());
         prop_assert_eq!(inner(&single, true), inner(&batch, true));
         prop_assert_eq!(inner(&single, false), inner(&batch, false));
         prop_assert_eq!(drops(&a), drops(&b));

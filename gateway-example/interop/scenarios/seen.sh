@@ -28,7 +28,7 @@ scenario_commands() {
     client PPP_USER=dialin1 PPP_PASSWORD=friend1 HOLD_SECONDS=40 MEGABYTES=1 &
     local client_pid=$!
     wait_for 60 "dialin1 is connected" connection_is_up dialin1 192.168.200.50 || return
-    sleep 2
+    wait_for 30 "dialin1 sends something" eval '"$GATEWAY" flows --socket "$W/control.sock" | grep -q "^dialin1 .*$LAN_HOST"' || return
     local id
     id=$("$GATEWAY" sessions --socket "$W/control.sock" --json | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["sessions"][0]["id"])')
     told status '1 ISAKMP SA, 1 ESP SA pair, 1 tunnel, 1 session' status
@@ -37,6 +37,12 @@ scenario_commands() {
     told sas "^ESP +$id +198.51.100.2:" sas
     told xfrm '^src 198.51.100.2 dst 198.51.100.1$' sas --format ip-xfrm
     told flows "^dialin1 +(icmp|tcp) .*$LAN_HOST" flows --user dialin1
+    # As on a terminal of this size, for three looks.
+    (sleep 3.5; printf q) | TERM=xterm script -qec "stty cols 120 rows 30; exec '$GATEWAY' top --socket '$W/control.sock'" /dev/null > "$W/seen-top.txt" 2>&1 \
+        || problem "gateway top: status $?"
+    for what in 'gateway top: 1 connected, in ' 'dialin1' '192.168.200.50' '198.51.100.2:'; do
+        grep -q "$what" "$W/seen-top.txt" || problem "gateway top does not show $what"
+    done
     told users "^dialin1 +192.168.200.50 +$id " users
     told explain-up 'dialin1 is connected' explain dialin1
     told counters '^LAYER +REASON +COUNT' counters
@@ -59,7 +65,7 @@ scenario_commands() {
     done
     # Read without any key: main mode's identity, and quick mode's SA with the algorithms of ESP.
     local ike='frame.interface_name == "ike decrypted"'
-    for what in 'isakmp.exchangetype == 2 && isakmp.typepayload == 5' 'isakmp.exchangetype == 32 && isakmp.tf.id.esp'; do
+    for what in 'isakmp.exchangetype == 2 && isakmp.typepayload == 5' 'isakmp.exchangetype == 32 && isakmp.trans.id == 12'; do
         [ -n "$(tshark -r "$W/seen.pcapng" -Y "$ike && $what" 2>> "$W/tshark.err")" ] \
             || problem "tshark does not read decrypted IKE: $what"
     done

@@ -45,6 +45,9 @@ pub(super) struct Internet {
 pub(super) struct Pinhole {
     pub(super) number: u16,
     pub(super) action: &'static str,
+    /// Where packets come in: a side of ours, once the interfaces are known.
+    pub(super) from: &'static str,
+    pub(super) interface: Word,
     pub(super) protocol: &'static str,
     pub(super) source: Option<Ipv4Addr>,
     pub(super) destination: Option<Ipv4Addr>,
@@ -789,7 +792,7 @@ impl Script<'_> {
         let number = self.number(number)?;
         let action = self.choice(command, "action", &["allow", "deny"])?;
         let protocol = self.choice(command, "protocol", &["udp", "tcp", "icmp", "any", "all"])?;
-        self.needed(command, "interface")?;
+        let interface = self.needed(command, "interface")?;
         let ipsec_only =
             self.optional_choice(command, "encapsulation", &["ipsec", "none"])? == Some("ipsec");
         let address = self.optional_address(command, "ip")?;
@@ -857,6 +860,8 @@ impl Script<'_> {
         self.office.pinholes.push(Pinhole {
             number,
             action: if to.is_some() { "forward" } else { action },
+            from: "internet",
+            interface: interface.clone(),
             protocol,
             source,
             destination: global.or(address),

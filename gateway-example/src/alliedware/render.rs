@@ -114,6 +114,9 @@ fn pinhole(hole: &Pinhole, out: &mut String) {
     line(out, format_args!("\n# rule {}", hole.number));
     line(out, "[[firewall.rule]]");
     setting(out, "action", quoted(hole.action));
+    if hole.from != "internet" {
+        setting(out, "from", quoted(hole.from));
+    }
     if !matches!(hole.protocol, "any" | "all") {
         setting(out, "protocol", quoted(hole.protocol));
     }

@@ -293,6 +293,30 @@ fn pinholes_to_the_lan_become_rules() {
 }
 
 #[test]
+fn a_rule_is_about_what_comes_in_by_its_interface() {
+    let rule = |interface: &str| {
+        format!("{OFFICE}add fire policy=main rule=6 int={interface} ac=deny prot=udp port=53\n")
+    };
+    for (interface, expected) in [
+        (
+            "eth0",
+            "action = \"deny\"\nprotocol = \"udp\"\nports = \"53\"\n",
+        ),
+        ("vlan1", "action = \"deny\"\nfrom = \"lan\"\nprotocol"),
+        (
+            "dyn-dynamic",
+            "action = \"deny\"\nfrom = \"clients\"\nprotocol",
+        ),
+    ] {
+        let toml = good(&rule(interface)).toml;
+        assert!(toml.contains(expected), "{toml}");
+    }
+    let (pointed, problem) = first_problem(&rule("eth9"));
+    assert_eq!(pointed, "eth9");
+    assert_eq!(problem.problem, "there is no interface of the firewall `eth9`");
+}
+
+#[test]
 fn translation_needs_a_policy_that_lets_it_pass() {
     let script = OFFICE.replace("create ipsec policy=internet int=eth0 ac=permit\n", "");
     let Conversion { toml, notes } = good(&script);

@@ -35,6 +35,29 @@ impl Script<'_> {
         }
         self.finish_ppp();
         self.finish_internet();
+        self.finish_rules();
+    }
+
+    /// A rule is about packets that come in by its interface.
+    fn finish_rules(&mut self) {
+        let mut unknown = Vec::new();
+        for hole in &mut self.office.pinholes {
+            let name = hole.interface.text.to_ascii_lowercase();
+            let side = self.sides.get(&hole.interface.text).copied();
+            hole.from = match side {
+                _ if name.starts_with(DYNAMIC) => "clients",
+                Some("private") => "lan",
+                Some(_) => "internet",
+                None => {
+                    unknown.push(hole.interface.clone());
+                    continue;
+                }
+            };
+        }
+        for word in unknown {
+            let remedy = "name one that `add firewall policy=... interface=` has added";
+            self.unknown(&word, "interface of the firewall", remedy);
+        }
     }
 
     fn lacks(&mut self, problem: &str, remedy: &str) {
