@@ -313,7 +313,10 @@ fn a_rule_is_about_what_comes_in_by_its_interface() {
     }
     let (pointed, problem) = first_problem(&rule("eth9"));
     assert_eq!(pointed, "eth9");
-    assert_eq!(problem.problem, "there is no interface of the firewall `eth9`");
+    assert_eq!(
+        problem.problem,
+        "there is no interface of the firewall `eth9`"
+    );
 }
 
 #[test]
