@@ -80,8 +80,14 @@ impl Book {
         at: Owner,
         packet: &[u8],
     ) -> Result<(), String> {
+        if self.is_error_about_own(at, packet) {
+            return Ok(());
+        }
         let Some(entry) = self.packets.get_mut(packet) else {
-            return Err(format!("nobody has sent what came out at {at:?}"));
+            return Err(format!(
+                "nobody has sent what came out at {at:?}: {}",
+                self.differences(packet)
+            ));
         };
         entry.times += 1;
         if entry.to != Some(at) {
@@ -101,6 +107,32 @@ impl Book {
             list.push(entry.warrior);
         }
         Ok(())
+    }
+
+    /// Whether the gateway tells a sender that its packet could not be delivered (RFC 792).
+    fn is_error_about_own(&self, at: Owner, packet: &[u8]) -> bool {
+        const ICMP: u8 = 1;
+        const UNREACHABLE: u8 = 3;
+        let (Some(&ICMP), Some(&UNREACHABLE)) = (packet.get(9), packet.get(20)) else {
+            return false;
+        };
+        let quoted = packet.get(28..).unwrap_or_default();
+        quoted.len() > 52
+            && self
+                .packets
+                .iter()
+                .any(|(sent, entry)| entry.to != Some(at) && sent.starts_with(quoted))
+    }
+
+    /// Where a packet is not as one that begins alike.
+    fn differences(&self, packet: &[u8]) -> String {
+        let like = |sent: &&Vec<u8>| sent.get(20..52) == packet.get(20..52);
+        let Some(sent) = self.packets.keys().find(like) else {
+            return format!("{} bytes: {packet:02x?}", packet.len());
+        };
+        let pairs = sent.iter().zip(packet).enumerate();
+        let differ: Vec<_> = pairs.filter(|(_, (a, b))| a != b).take(20).collect();
+        format!("{} and {} bytes: {differ:02x?}", sent.len(), packet.len())
     }
 
     /// Whether packets of this warrior came through both ways.
