@@ -246,8 +246,9 @@ connected() {
 # warrior_up NET OPTIONS...: `gateway connect` in rw; its process is WARRIOR_PID
 warrior_up() {
     local net=$1; shift
-    echo friend2 > "$W/password"
-    exec_in_ns rw "$GATEWAY" --log "${LOG:-info}" connect --server $SERVER --psk $PSK --user dialin2 \
+    local user=${WARRIOR_USER:-dialin2}
+    echo "friend${user#dialin}" > "$W/password"
+    exec_in_ns rw "$GATEWAY" --log "${LOG:-info}" connect --server $SERVER --psk $PSK --user "$user" \
         --password-file "$W/password" --route "$net" "$@" > "$W/warrior.log" 2>&1 &
     WARRIOR_PID=$!
     JOBS_PIDS+=($WARRIOR_PID)

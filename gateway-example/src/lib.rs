@@ -10,9 +10,12 @@ mod checksum;
 pub mod config;
 pub mod control;
 pub mod core;
+#[cfg(feature = "host")]
 pub mod demo;
+#[cfg(feature = "host")]
 pub mod io;
 pub mod metrics;
 pub mod pool;
 pub mod radius;
+#[cfg(feature = "host")]
 pub mod view;

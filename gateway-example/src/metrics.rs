@@ -23,6 +23,35 @@ pub enum Kind {
     Histogram,
 }
 
+/// How long something took, counted in buckets.
+#[derive(Debug, Clone, Default)]
+pub struct Histogram {
+    /// How many took at most each of [`Histogram::BOUNDS`].
+    buckets: [u64; Self::BOUNDS.len()],
+    count: u64,
+    sum: Duration,
+}
+
+impl Histogram {
+    /// Upper bounds in milliseconds: those that Prometheus' clients have where nothing is said.
+    const BOUNDS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+
+    /// Counts one more.
+    pub fn observe(&mut self, took: Duration) {
+        for (bucket, bound) in self.buckets.iter_mut().zip(Self::BOUNDS) {
+            *bucket += u64::from(took <= Duration::from_millis(bound));
+        }
+        self.count += 1;
+        self.sum += took;
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
 /// A family of metrics, to which samples are added.
 #[derive(Debug)]
 pub struct Family<'a> {
@@ -65,14 +94,15 @@ impl Family<'_> {
         self.line("", &labels, value);
     }
 
-    /// Adds a histogram; `bounds` in seconds, with how many were at most that.
-    pub fn histogram(&mut self, bounds: &[(f64, u64)], count: u64, sum: f64) {
-        for (bound, below) in bounds {
-            self.line("_bucket", &[("le", &bound.to_string())], below);
+    /// Adds a histogram, in seconds.
+    pub fn histogram(&mut self, of: &Histogram) {
+        for (bound, below) in Histogram::BOUNDS.into_iter().zip(of.buckets) {
+            let seconds = Duration::from_millis(bound).as_secs_f64();
+            self.line("_bucket", &[("le", &seconds.to_string())], below);
         }
-        self.line("_bucket", &[("le", "+Inf")], count);
-        self.line("_sum", &[], sum);
-        self.line("_count", &[], count);
+        self.line("_bucket", &[("le", "+Inf")], of.count);
+        self.line("_sum", &[], of.sum.as_secs_f64());
+        self.line("_count", &[], of.count);
     }
 
     fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
@@ -113,4 +143,52 @@ pub fn expose_process(to: &mut Exposition, up: Duration, since_epoch: Duration, 
     }
     to.family("process_start_time_seconds", Kind::Gauge, "Since 1970")
         .sample([], since_epoch.saturating_sub(up).as_secs());
+}
+
+/// What came of taking the configuration anew, and when.
+#[derive(Debug, Clone)]
+pub struct Reloads {
+    taken: u64,
+    refused: u64,
+    last_was_taken: bool,
+    /// Since 1970.
+    taken_at: Duration,
+}
+
+impl Reloads {
+    /// The configuration was taken when the gateway started, at this time since 1970.
+    #[must_use]
+    pub fn new(started: Duration) -> Self {
+        Self {
+            taken: 0,
+            refused: 0,
+            last_was_taken: true,
+            taken_at: started,
+        }
+    }
+
+    /// It was taken anew, or refused, at this time since 1970.
+    pub fn note(&mut self, taken: bool, at: Duration) {
+        self.last_was_taken = taken;
+        if taken {
+            self.taken += 1;
+            self.taken_at = at;
+        } else {
+            self.refused += 1;
+        }
+    }
+
+    /// Adds all that is known of them.
+    pub fn expose(&self, to: &mut Exposition) {
+        let help = "Configurations taken while running, and refused";
+        let mut family = to.family("config_reloads_total", Kind::Counter, help);
+        family.sample([("result", "success")], self.taken);
+        family.sample([("result", "failure")], self.refused);
+        let help = "Whether the last reload was taken";
+        to.family("config_last_reload_successful", Kind::Gauge, help)
+            .sample([], u8::from(self.last_was_taken));
+        let help = "When the configuration in use was taken, since 1970";
+        to.family("config_last_reload_timestamp_seconds", Kind::Gauge, help)
+            .sample([], self.taken_at.as_secs());
+    }
 }

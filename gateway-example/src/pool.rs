@@ -1,5 +1,9 @@
 //! Addresses for users that have none of their own.
 
+mod remembered;
+
+pub use remembered::{MOST_REMEMBERED, Recalled, Remembered};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::net::Ipv4Addr;
@@ -99,6 +103,8 @@ impl Pool {
 #[derive(Debug)]
 pub struct Leases<H> {
     pools: BTreeMap<String, Shelf>,
+    /// On top of those of the pools.
+    revisions: u64,
     /// They belong to users, and are in no pool.
     owned: HashSet<u32>,
     holders: HashMap<u32, H>,
@@ -124,6 +130,8 @@ struct Shelf {
     away: BTreeMap<u64, u32>,
     since: HashMap<u32, u64>,
     clock: u64,
+    /// Grows when an address is remembered or forgotten.
+    revision: u64,
 }
 
 /// Why there is no address.
@@ -143,6 +151,7 @@ impl<H: Copy + Eq + Hash> Leases<H> {
     pub fn new(pools: BTreeMap<String, Pool>, owned: impl IntoIterator<Item = Ipv4Addr>) -> Self {
         let mut this = Self {
             pools: BTreeMap::new(),
+            revisions: 0,
             owned: HashSet::new(),
             holders: HashMap::new(),
         };
@@ -156,6 +165,7 @@ impl<H: Copy + Eq + Hash> Leases<H> {
         pools: BTreeMap<String, Pool>,
         owned: impl IntoIterator<Item = Ipv4Addr>,
     ) {
+        let before = self.revision();
         let mut old = std::mem::take(&mut self.pools);
         let owned = owned.into_iter().map(u32::from).collect();
         let owned_before = std::mem::replace(&mut self.owned, owned);
@@ -177,6 +187,8 @@ impl<H: Copy + Eq + Hash> Leases<H> {
             }
             self.pools.insert(name, shelf);
         }
+        let kept = self.revision() - self.revisions;
+        self.revisions = (before + 1).saturating_sub(kept);
     }
 
     /// An address of `pool` for one more call of `user`.
@@ -247,7 +259,7 @@ impl Shelf {
                 break None;
             };
             next = address.checked_add(1);
-            if fit(&address) {
+            if fit(&address) && !self.owners.contains_key(&address) {
                 break Some(address);
             }
         };
@@ -263,6 +275,7 @@ impl Shelf {
         if !mine.contains(&address) && mine.len() < EACH {
             mine.push(address);
             self.owners.insert(address, user.to_owned());
+            self.revision += 1;
         }
         if mine.is_empty() {
             self.of_user.remove(user);
@@ -274,11 +287,7 @@ impl Shelf {
             return;
         }
         if !self.owners.contains_key(&address) {
-            // What was given by name above those ever leased is still untouched.
-            if self.untouched.is_none_or(|next| address < next) {
-                self.free.insert(address);
-            }
-            return;
+            return self.set_free(address);
         }
         self.clock += 1;
         self.away.insert(self.clock, address);
@@ -286,7 +295,15 @@ impl Shelf {
         if self.away.len() > REMEMBERED
             && let Some(oldest) = self.forget_oldest()
         {
-            self.free.insert(oldest);
+            self.set_free(oldest);
+        }
+    }
+
+    /// What was given by name, or is remembered from before, may lie above those ever leased: then
+    /// it is still untouched.
+    fn set_free(&mut self, address: u32) {
+        if self.untouched.is_none_or(|next| address < next) {
+            self.free.insert(address);
         }
     }
 
@@ -304,6 +321,7 @@ impl Shelf {
         let Some(user) = self.owners.remove(&address) else {
             return;
         };
+        self.revision += 1;
         if let Some(mine) = self.of_user.get_mut(&user) {
             mine.retain(|a| *a != address);
             if mine.is_empty() {

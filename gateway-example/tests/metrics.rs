@@ -9,7 +9,7 @@ use gateway_example::config::Config;
 use gateway_example::control::{Answer, Request};
 use gateway_example::core::{Gateway, Metrics};
 use gateway_example::io::{Control, MetricsServer};
-use gateway_example::metrics::{Exposition, Kind, expose_process};
+use gateway_example::metrics::{Exposition, Histogram, Kind, Reloads, expose_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,16 @@ const ALERTS: &str = include_str!("../dist/prometheus/alerts.yml");
 
 fn exposition() -> String {
     let office = include_str!("../office.toml");
-    let config = Config::parse("office.toml".as_ref(), office).unwrap();
+    let radius = "[[radius.server]]\naddress = \"192.168.8.5\"\nsecret = \"between us\"";
+    let config = Config::parse("office.toml".as_ref(), &format!("{office}{radius}")).unwrap();
     let entropy = Box::new(|| Box::new(simnet::seeded(1)) as _);
     let gateway = Gateway::new(Arc::new(config), entropy).unwrap();
     let mut to = Exposition::default();
     gateway.expose(&mut to);
+    let mut reloads = Reloads::new(Duration::from_secs(90));
+    reloads.note(true, Duration::from_secs(95));
+    reloads.note(false, Duration::from_secs(99));
+    reloads.expose(&mut to);
     expose_process(&mut to, Duration::from_secs(7), Duration::from_secs(100), 3);
     to.into_text()
 }
@@ -93,6 +98,18 @@ fn the_exposition_is_what_prometheus_reads() {
     assert!(names.into_iter().all(ours));
     let (_, samples) = &families["gateway_not_sent_packets_total"];
     assert_eq!(samples[0].1, 3.0);
+    let only = |name: &str| families[name].1[0].1;
+    assert_eq!(only("gateway_config_last_reload_successful"), 0.0);
+    assert_eq!(only("gateway_config_last_reload_timestamp_seconds"), 95.0);
+    assert_eq!(only("gateway_config_reloads_total"), 1.0);
+    let (_, requests) = &families["gateway_radius_requests_total"];
+    let results: Vec<_> = requests.iter().map(|(series, _)| series.as_str()).collect();
+    assert_eq!(
+        results[0],
+        r#"gateway_radius_requests_total{server="192.168.8.5:1812",type="access",result="accept"}"#
+    );
+    assert_eq!(results.len(), 6);
+    assert_eq!(families["gateway_radius_rtt_seconds"].0, "histogram");
 }
 
 #[test]
@@ -100,8 +117,12 @@ fn labels_are_escaped_and_histograms_add_up() {
     let mut to = Exposition::default();
     to.family("odd", Kind::Gauge, "Odd")
         .sample([("name", "a\"b\\c\nd")], 1);
+    let mut took = Histogram::default();
+    for milliseconds in [50, 400, 500, 60_000] {
+        took.observe(Duration::from_millis(milliseconds));
+    }
     to.family("took_seconds", Kind::Histogram, "Took")
-        .histogram(&[(0.1, 1), (1.0, 3)], 4, 2.5);
+        .histogram(&took);
     let text = to.into_text();
     assert!(
         text.contains("gateway_odd{name=\"a\\\"b\\\\c\\nd\"} 1\n"),
@@ -110,7 +131,9 @@ fn labels_are_escaped_and_histograms_add_up() {
     let families = parse(&text);
     let (_, samples) = &families["gateway_took_seconds"];
     let values: Vec<_> = samples.iter().map(|(_, value)| *value).collect();
-    assert_eq!(values, [1.0, 3.0, 4.0, 2.5, 4.0]);
+    let below = [&[0.0; 3][..], &[1.0; 3], &[3.0; 5]].concat();
+    assert_eq!(values[..11], below);
+    assert_eq!(values[11..], [4.0, 60.95, 4.0]);
 }
 
 #[test]

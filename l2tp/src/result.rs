@@ -142,7 +142,7 @@ pub(crate) fn write_result(
 pub enum CloseReason {
     /// Our owner asked for it.
     Local,
-    /// The peer sent StopCCN or CDN.
+    /// The peer sent StopCCN, which ends the tunnel and its calls, or CDN.
     Peer {
         /// [`StopResult`] or [`CallResult`].
         result: u16,
@@ -167,7 +167,7 @@ pub enum CloseReason {
     NotAccepted,
     /// More was to be said than the peer acknowledges.
     QueueFull,
-    /// The tunnel of the call has ended.
+    /// The tunnel of the call has ended, though not by the peer's StopCCN.
     TunnelDown,
     /// What carried the messages is gone.
     PathClosed,

@@ -207,6 +207,20 @@ fn a_closed_tunnel_answers_for_as_long_as_the_peer_may_repeat() {
     assert!(pair.b.gone());
 }
 
+/// xl2tpd hangs up so: a StopCCN, and no CDN before it.
+#[test]
+fn a_call_ends_for_the_reason_that_the_peer_gave_for_the_tunnel() {
+    let mut pair = connected_pair(Config::default(), Config::default());
+    let (now, tunnel) = (pair.now, tunnel_of(&pair.a));
+    let endpoint = &mut pair.a.endpoint;
+    endpoint.close_tunnel(now, tunnel, StopResult::GENERAL);
+    pair.a.drain();
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.a.sessions_down, [CloseReason::TunnelDown]);
+    assert_eq!(pair.b.sessions_down, pair.b.down);
+    assert_eq!(pair.b.down[0].reason(), "peer_closed");
+}
+
 #[test]
 fn a_dead_peer_is_noticed_by_hello() {
     let mut pair = connected_pair(Config::default(), Config::default());

@@ -64,9 +64,9 @@ scenario_hello() {
     [ "$(decrypted 'l2tp.avp.message_type == 6')" = 1 ] || problem "not one Hello in the capture"
 }
 
-scenario redial "the gateway is killed and started again: the client comes back by itself"
+scenario redial "the gateway is killed and started again: the client comes back by itself, to its address"
 scenario_redial() {
-    gateway_up || return
+    GATEWAY_OPTIONS="state_dir = \"$W/state\"" POOL=192.168.200.40-192.168.200.49 gateway_up || return
     LIMIT=240 client RETURN_SECONDS=120 L2TP_EXTRA=$'redial = yes\nredial timeout = 1\nmax redials = 60' \
         PPP_EXTRA=$'refuse-eap\nlcp-echo-interval 2\nlcp-echo-failure 3' \
         CONN_EXTRA=$'dpd_delay = 2s\ndpd_timeout = 6s' CHILD_EXTRA=$'dpd_action = restart' &
@@ -75,9 +75,12 @@ scenario_redial() {
         kill -9 $GATEWAY_PID
         sleep 2
         mv "$W/gateway.log" "$W/gateway-before.log"
+        # Whom it does not remember it would give the first.
+        sed -i 's/200.40-192.168.200.49/200.10-192.168.200.99/' "$W/office.toml"
         gateway_start
     fi
     wait $client
     expect back=0
-    connected 192.168.200.10
+    expect_log 'login user="dialin2" address=192.168.200.40 '
+    connected 192.168.200.40
 }

@@ -131,7 +131,7 @@ accounted() {
     [ "$(in_detail "$1" Stop Calling-Station-Id)" = '"198.51.100.2"' ] || problem "Calling-Station-Id is not the client's address"
 }
 
-scenario radius "FreeRADIUS: MS-CHAPv2, Framed-IP-Address, accounting with octets"
+scenario radius "FreeRADIUS: MS-CHAPv2, Framed-IP-Address, accounting with octets" first-light
 scenario_radius() {
     MEGABYTES=10
     radius_up first $LAN_HOST && office_up $LAN_HOST

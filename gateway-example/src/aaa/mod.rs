@@ -14,7 +14,7 @@ mod tests;
 pub use accounting::{Cause, Traffic};
 
 use crate::config::Config;
-use crate::pool::{Leases, Pool};
+use crate::pool::{Leases, Pool, Remembered};
 use crate::radius::{self, Port, Transmit};
 use guard::Guard;
 use login::{Login, Pending};
@@ -440,6 +440,26 @@ impl Aaa {
 
     fn note(&mut self, call: Option<CallId>, good: bool, text: String) {
         self.events.push_back(Event::Note { call, good, text });
+    }
+
+    // --- what outlives a restart ---
+
+    /// Grows when [`remembered`](Self::remembered) gives something else.
+    #[must_use]
+    pub fn leases_revision(&self) -> u64 {
+        self.leases.revision()
+    }
+
+    /// Whose addresses are kept.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<Remembered> {
+        self.leases.remembered()
+    }
+
+    /// Keeps addresses for those who had them before; how many.
+    pub fn remember(&mut self, leases: &[Remembered]) -> usize {
+        let kept = leases.iter().filter(|lease| self.leases.remember(lease));
+        kept.count()
     }
 
     // --- what is there ---

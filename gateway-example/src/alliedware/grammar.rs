@@ -119,7 +119,16 @@ const OBJECTS: [Object; 13] = [
     },
     Object {
         name: "radius",
-        parameters: &["accport", "port", "secret", "server"],
+        parameters: &[
+            "accport",
+            "deadtime",
+            "local",
+            "port",
+            "retransmitcount",
+            "secret",
+            "server",
+            "timeout",
+        ],
     },
     Object {
         name: "ssh",

@@ -22,17 +22,7 @@ pub(super) fn toml(office: &Office, notes: &[Note]) -> String {
     for hole in &office.pinholes {
         pinhole(hole, &mut out);
     }
-    for radius in &office.radius {
-        line(&mut out, "\n[[radius.server]]");
-        setting(&mut out, "address", quoted(&radius.server));
-        setting(&mut out, "secret", quoted(&radius.secret));
-        if let Some(port) = radius.port {
-            setting(&mut out, "auth_port", port);
-        }
-        if let Some(port) = radius.accounting_port {
-            setting(&mut out, "acct_port", port);
-        }
-    }
+    radius(office, &mut out);
     for user in &office.users {
         out.push('\n');
         if let Some(description) = &user.description {
@@ -134,6 +124,30 @@ fn pinhole(hole: &Pinhole, out: &mut String) {
     }
     if hole.ipsec_only {
         setting(out, "ipsec_only", true);
+    }
+}
+
+fn radius(office: &Office, out: &mut String) {
+    if office.radius.is_empty() {
+        return;
+    }
+    line(out, "\n[radius]");
+    let times = &office.radius_times;
+    if let Some(timeout) = times.timeout {
+        setting(out, "timeout_seconds", timeout.clamp(1, 10));
+    }
+    if let Some(tries) = times.tries {
+        setting(out, "tries", tries.clamp(1, 5));
+    }
+    if let Some(minutes) = times.dead_minutes {
+        setting(out, "dead_seconds", u32::from(minutes) * 60);
+    }
+    for server in &office.radius {
+        line(out, "\n[[radius.server]]");
+        setting(out, "address", quoted(&server.server));
+        setting(out, "secret", quoted(&server.secret));
+        setting(out, "auth_port", server.port);
+        setting(out, "acct_port", server.accounting_port);
     }
 }
 

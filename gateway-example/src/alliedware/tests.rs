@@ -73,6 +73,37 @@ fn no_note_shows_a_secret() {
 }
 
 #[test]
+fn radius_servers_have_the_routers_ports_and_times() {
+    let script = format!(
+        "{OFFICE}add radius server=192.168.8.5 secret=\"between us\"
+add rad ser=192.168.8.6 sec=x port=1812 accp=1813 local=1
+add rad ser=192.168.8.7 sec=y port=0
+set radius timeout=15 retransmitcount=2 deadtime=3\n"
+    );
+    let config = crate::config::Config::parse("office.toml".as_ref(), &good(&script).toml).unwrap();
+    let radius = config.radius.unwrap();
+    let ports = radius.servers.iter().map(|s| (s.auth_port, s.acct_port));
+    let expected = [
+        (Some(1645), Some(1646)),
+        (Some(1812), Some(1813)),
+        (None, Some(1646)),
+    ];
+    assert_eq!(ports.collect::<Vec<_>>(), expected);
+    assert_eq!(radius.servers[0].secret.expose(), "between us");
+    let times = (
+        radius.timeout.as_secs(),
+        radius.tries,
+        radius.dead_time.as_secs(),
+    );
+    assert_eq!(times, (10, 2, 180));
+    let (pointed, problem) = first_problem(&format!(
+        "{OFFICE}add radius server=192.0.2.1 secret=x\nadd radius server=192.0.2.1 secret=y\n"
+    ));
+    assert_eq!(pointed, "192.0.2.1");
+    assert!(problem.problem.contains("already"), "{problem:?}");
+}
+
+#[test]
 fn specifications_keep_the_order_of_the_bundle() {
     let turned = OFFICE.replace("\"1 or 2 or 3\"", "\"3 or 1 or 2\"");
     let expected = "proposals = [\"3des-sha1\", \"aes256-sha1\", \"aes128-sha1\"]";

@@ -1,12 +1,13 @@
 //! What a running gateway writes down and answers.
 
 use super::log_key;
+use super::system::state_folder;
 use gateway_example::capture::{KeyLog, Recorded, Recorder};
 use gateway_example::config::Config;
 use gateway_example::control::{Answer, Refusal, Request};
 use gateway_example::core::{CaptureStatus, Counter, Gateway, GatewayEvent, KeylogStatus, Metrics};
 use gateway_example::io::{Asked, Driver, InnerTap, Tap, now, wall_clock};
-use gateway_example::metrics::{Exposition, expose_process};
+use gateway_example::metrics::{Exposition, Reloads, expose_process};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,17 +25,18 @@ pub(crate) struct Desk {
     key_folder: PathBuf,
     key_log: Option<KeyLog>,
     capture: Option<Arc<Recorder>>,
+    pub(crate) reloads: Reloads,
 }
 
 impl Desk {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
-        let state = std::env::var_os("STATE_DIRECTORY");
-        let state = state.map_or_else(|| PathBuf::from(STATE_FOLDER), PathBuf::from);
+        let state = state_folder().unwrap_or_else(|| PathBuf::from(STATE_FOLDER));
         let mut desk = Self {
             started: now(),
             key_folder: state.join("keys"),
             key_log: None,
             capture: None,
+            reloads: Reloads::new(wall_clock()),
         };
         if let Some(folder) = &config.gateway.key_log_dir {
             desk.key_folder.clone_from(folder);
@@ -195,6 +197,7 @@ impl Desk {
     fn metrics(&self, driver: &Driver<Gateway>) -> String {
         let mut exposition = Exposition::default();
         driver.core.expose(&mut exposition);
+        self.reloads.expose(&mut exposition);
         let up = now().saturating_duration_since(self.started);
         expose_process(&mut exposition, up, wall_clock(), driver.lost());
         exposition.into_text()

@@ -6,7 +6,9 @@ use super::system_entropy;
 use gateway_example::config::{Changes, Config};
 use gateway_example::control::Refusal;
 use gateway_example::core::{Gateway, needs_restart};
-use gateway_example::io::{Driver, InternetRoutes, now, resolve_internet};
+use gateway_example::io::{Driver, InternetRoutes, now, resolve_internet, wall_clock};
+use gateway_example::metrics::Reloads;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,8 +41,10 @@ impl Reloader {
     pub(crate) async fn reload(
         &mut self,
         driver: &mut Driver<Gateway>,
+        reloads: &mut Reloads,
     ) -> Result<Changes, Refusal> {
         let done = self.try_reload(driver).await;
+        reloads.note(done.is_ok(), wall_clock());
         match &done {
             Ok(done) => {
                 tracing::info!(changes = done.changes.len(), "configuration is taken anew");
@@ -59,15 +63,43 @@ impl Reloader {
     ) -> Result<Changes, Box<dyn std::error::Error>> {
         let config = Arc::new(self.read(&self.file).await?);
         // All of it is tried before any of it is taken.
+        driver.core.changes_to(&config)?;
         Gateway::new(Arc::clone(&config), system_entropy())?;
-        let done = driver.core.set_config(now(), Arc::clone(&config))?;
-        if let Some(internet) = &mut self.internet {
-            internet.update(&config).await?;
+        let old = driver.core.config().clone();
+        if let Err(e) = self.follow(driver, &config).await {
+            if let Err(e) = self.follow(driver, &old).await {
+                tracing::error!(error = %e, "routes are not as they were");
+            }
+            return Err(e.into());
         }
-        let (own, routes) = super::run::routes(&config);
-        let setup = tun_setup(&config, &own, &routes);
-        driver.devices.inner.add_address_and_routes(&setup).await?;
+        let done = driver.core.set_config(now(), Arc::clone(&config))?;
+        self.leave(driver, &old, &config).await;
         Ok(changes(done))
+    }
+
+    /// Adds what the system needs for a configuration.
+    async fn follow(&mut self, driver: &Driver<Gateway>, config: &Config) -> std::io::Result<()> {
+        if let Some(internet) = &mut self.internet {
+            internet.update(config).await?;
+        }
+        let (own, routes) = super::run::routes(config);
+        let setup = tun_setup(config, &own, &routes);
+        driver.devices.inner.add_address_and_routes(&setup).await
+    }
+
+    /// Takes back what led to addresses of users who have them no more. Routes of a pool stay:
+    /// calls may have its addresses still.
+    async fn leave(&self, driver: &Driver<Gateway>, old: &Config, new: &Config) {
+        let (before, _) = super::run::routes(old);
+        let (own, routes) = super::run::routes(new);
+        let gone = |address: &Ipv4Addr| !own.contains(address);
+        let gone: Vec<_> = before.into_iter().filter(gone).collect();
+        let led = |address: &&Ipv4Addr| !routes.contains(&(**address, 32));
+        let led: Vec<_> = gone.iter().filter(led).map(|a| (*a, 32)).collect();
+        let setup = tun_setup(new, &gone, &led);
+        if let Err(e) = driver.devices.inner.remove_routes(&setup).await {
+            tracing::warn!(error = %e, "routes of former users stay");
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 use super::desk::Desk;
 use super::reload::Reloader;
-use super::system::ServiceManager;
+use super::system::{ServiceManager, state_folder};
 use super::{Outcome, asked_to_stop, system_entropy};
 use clap::Args as ClapArgs;
 use gateway_example::config::Config;
 use gateway_example::control::Request;
 use gateway_example::core::Gateway;
 use gateway_example::io::{
-    Control, Cores, Driver, Inner, InternetRoutes, MetricsServer, NativeEsp, RadiusPorts, TunSetup,
-    UdpPort, now, wall_clock,
+    Control, Cores, Driver, Inner, InternetRoutes, LeaseFile, MetricsServer, NativeEsp,
+    RadiusPorts, TunSetup, UdpPort, now, wall_clock,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,6 +38,10 @@ pub(crate) async fn run(args: Args) -> Outcome {
     if let Some((shards, spread)) = &cores {
         core.spread(*shards, Arc::clone(spread));
     }
+    let state = config.gateway.state_dir.clone().or_else(state_folder);
+    let mut leases = state.map(|folder| LeaseFile::open(&folder, &mut core));
+    // Before anybody is told that it is ready: until then the signal would end the process.
+    let mut hangup = signal(SignalKind::hangup())?;
     let ike = UdpPort::bind(SocketAddr::new(
         config.gateway.listen,
         config.gateway.ike_port,
@@ -72,8 +76,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
     driver.devices.spread = cores;
     let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
     driver.core.set_clock(now(), wall_clock());
+    radius.flush(&mut driver.core);
     let mut system = ServiceManager::ready();
-    let mut hangup = signal(SignalKind::hangup())?;
     let stop = asked_to_stop();
     tokio::pin!(stop);
     loop {
@@ -83,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
             received = radius.receive() => radius.handle(&received?, &mut driver.core),
             asked = control.next() => match &asked.request {
                 Request::Reload => {
-                    let done = reloader.reload(&mut driver).await;
+                    let done = reloader.reload(&mut driver, &mut desk.reloads).await;
                     asked.answer(done.into());
                 }
                 Request::Diff { path } => {
@@ -94,9 +98,17 @@ pub(crate) async fn run(args: Args) -> Outcome {
             },
             _ = hangup.recv() => {
                 // What is wrong is in the log.
-                let _ = reloader.reload(&mut driver).await;
+                let _ = reloader.reload(&mut driver, &mut desk.reloads).await;
             }
             () = system.due() => system.alive(),
+            () = due(&mut leases) => {
+                if let Some(leases) = &mut leases {
+                    leases.save(&driver.core);
+                }
+            }
+        }
+        if let Some(leases) = &mut leases {
+            leases.note(now(), &driver.core);
         }
         radius.flush(&mut driver.core);
         desk.note(&mut driver.core);
@@ -108,8 +120,18 @@ pub(crate) async fn run(args: Args) -> Outcome {
     if let Some(internet) = reloader.internet {
         internet.close().await;
     }
+    if let Some(leases) = leases {
+        leases.close(&driver.core).await;
+    }
     desk.note(&mut driver.core);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn due(leases: &mut Option<LeaseFile>) {
+    match leases {
+        Some(leases) => leases.due().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Users' own addresses, and all that leads into the device.

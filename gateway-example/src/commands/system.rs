@@ -1,8 +1,16 @@
 //! What a service manager wants to know (`sd_notify(3)`).
 
 use sd_notify::NotifyState;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// The folder for what outlives a restart, if systemd has given one.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let folders = std::env::var_os("STATE_DIRECTORY")?;
+    // Several are divided by colons (`systemd.exec(5)`).
+    std::env::split_paths(&folders).next()
+}
 
 /// systemd, or nobody.
 pub(crate) struct ServiceManager {

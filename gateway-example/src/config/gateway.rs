@@ -31,6 +31,9 @@ pub struct Listen {
     pub control_socket: PathBuf,
     /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
     pub key_log_dir: Option<PathBuf>,
+    /// Where users' addresses are kept over a restart; in the folder that systemd gives, or nowhere,
+    /// unless set.
+    pub state_dir: Option<PathBuf>,
     /// Where Prometheus reads `/metrics` over HTTP; nowhere unless set.
     pub metrics_listen: Option<SocketAddr>,
 }
@@ -46,6 +49,7 @@ pub(super) struct RawGateway {
     workers: Option<Spanned<usize>>,
     control_socket: PathBuf,
     key_log_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     metrics_listen: Option<Spanned<String>>,
 }
 
@@ -60,6 +64,7 @@ impl Default for RawGateway {
             workers: None,
             control_socket: super::DEFAULT_CONTROL_SOCKET.into(),
             key_log_dir: None,
+            state_dir: None,
             metrics_listen: None,
         }
     }
@@ -98,6 +103,7 @@ impl RawGateway {
             workers: workers.transpose()?,
             control_socket: self.control_socket,
             key_log_dir: self.key_log_dir,
+            state_dir: self.state_dir,
             metrics_listen: metrics_listen.transpose()?,
         })
     }

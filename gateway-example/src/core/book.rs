@@ -4,9 +4,10 @@ use super::event::Event;
 use super::journal::{Attempt, Journal, Proof};
 use super::status::{EspStatus, IsakmpStatus, Nat, Sas, Stage};
 use super::{Path, PeerId};
+use crate::metrics::Histogram;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is known of each live peer, and of those that have failed.
 #[derive(Debug, Default)]
@@ -31,30 +32,6 @@ pub(super) struct Tally {
     pub(super) handshakes: Histogram,
     /// Times from the end of main mode to an address.
     pub(super) setups: Histogram,
-}
-
-/// How long something took.
-#[derive(Debug, Default)]
-pub(super) struct Histogram {
-    /// One count for each of [`Histogram::BOUNDS`].
-    pub(super) buckets: [u64; Self::BOUNDS.len()],
-    pub(super) count: u64,
-    pub(super) sum: Duration,
-}
-
-impl Histogram {
-    /// Upper bounds in milliseconds.
-    pub(super) const BOUNDS: [u64; 7] = [50, 100, 250, 500, 1000, 2500, 10_000];
-
-    fn observe(&mut self, took: Duration) {
-        for (bucket, bound) in self.buckets.iter_mut().zip(Self::BOUNDS) {
-            if took <= Duration::from_millis(bound) {
-                *bucket += 1;
-            }
-        }
-        self.count += 1;
-        self.sum += took;
-    }
 }
 
 /// A peer with an ISAKMP SA, or what is left of one.

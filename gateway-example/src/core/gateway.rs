@@ -1,5 +1,6 @@
 mod flows;
 mod reload;
+mod users;
 
 pub use reload::{ReloadError, needs_restart};
 
@@ -15,16 +16,15 @@ use super::{
 };
 use crate::aaa::{self, Aaa, CallId, Caller, Traffic};
 use crate::config::Config;
-use crate::radius;
 use arrayvec::ArrayVec;
 use firewall::{Firewall, IcmpError, Ingress, InterfaceId, Job, Verdict};
 use l2tp::SessionId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The office's side: users and a firewall between the calls and the LAN.
 #[derive(Debug)]
@@ -462,38 +462,6 @@ impl Gateway {
     fn peer_of(&self, call: CallId) -> Option<PeerId> {
         let session = self.by_call.get(&call)?;
         Some(self.sessions.get(session)?.peer)
-    }
-
-    /// Tells the time since 1970, which RADIUS needs.
-    pub fn set_clock(&mut self, now: Instant, wall: Duration) {
-        self.aaa.set_clock(now, wall);
-        self.drain_aaa(now);
-    }
-
-    /// A datagram came to one of the RADIUS sockets.
-    pub fn handle_radius(
-        &mut self,
-        now: Instant,
-        port: radius::Port,
-        from: SocketAddr,
-        datagram: &[u8],
-    ) {
-        // Why it was dropped is counted.
-        let _ = self.aaa.handle_radius(now, port, from, datagram);
-        self.drain_aaa(now);
-        self.drain(now);
-    }
-
-    /// The next datagram for a RADIUS server.
-    #[must_use]
-    pub fn poll_radius(&mut self) -> Option<radius::Transmit> {
-        self.aaa.poll_radius()
-    }
-
-    /// Whether every accounting record has arrived at a RADIUS server.
-    #[must_use]
-    pub fn is_accounted(&self) -> bool {
-        self.aaa.is_idle()
     }
 
     /// Traffic may flow: the call becomes an interface of the firewall.

@@ -1,7 +1,6 @@
 //! What a gateway tells Prometheus.
 
 use super::answer::layer_of;
-use super::book::Histogram;
 use super::gateway::Gateway;
 use super::status::Stage;
 use crate::config::FirewallAction;
@@ -30,6 +29,9 @@ impl Gateway {
         )
         .sample([], self.stack.l2tp_retransmits());
         self.expose_ppp(to);
+        if let Some(radius) = self.aaa.radius() {
+            radius.expose(to);
+        }
         self.expose_pools(to);
         self.expose_rules(to);
         to.family("nat_flows", Gauge, "Flows that the firewall follows")
@@ -138,17 +140,7 @@ impl Gateway {
                 &tally.setups,
             ),
         ] {
-            let seconds = |ms| f64::from(u32::try_from(ms).unwrap_or(u32::MAX)) / 1000.0;
-            let bounds: Vec<_> = Histogram::BOUNDS
-                .map(seconds)
-                .into_iter()
-                .zip(took.buckets)
-                .collect();
-            to.family(name, Kind::Histogram, help).histogram(
-                &bounds,
-                took.count,
-                took.sum.as_secs_f64(),
-            );
+            to.family(name, Kind::Histogram, help).histogram(took);
         }
     }
 

@@ -196,6 +196,17 @@ impl Inner {
             Self::Channel { .. } => Ok(()),
         }
     }
+
+    /// Removes routes into the device, and ARP's answers for addresses; nothing for a channel.
+    ///
+    /// # Errors
+    /// What the system gave.
+    pub async fn remove_routes(&self, setup: &TunSetup<'_>) -> io::Result<()> {
+        match self {
+            Self::Tun(device) => netlink::remove(device.if_index()?, setup).await,
+            Self::Channel { .. } => Ok(()),
+        }
+    }
 }
 
 /// What the kernel says of a packet that it hands out.

@@ -2,16 +2,32 @@
 
 use super::inner::TunSetup;
 use futures_util::TryStreamExt as _;
-use rtnetlink::packet_route::neighbour::NeighbourFlags;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
+use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
+type Failed = (&'static str, rtnetlink::Error);
+
 /// Sets the device up as `setup` says. What is there already stays.
 pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
+    ask(setup, async |handle| apply(handle, index, setup).await).await
+}
+
+/// Removes the routes and the proxied addresses of `setup`.
+pub(super) async fn remove(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
+    ask(setup, async |handle| take_back(handle, index, setup).await).await
+}
+
+async fn ask(
+    setup: &TunSetup<'_>,
+    step: impl AsyncFnOnce(&Handle) -> Result<(), Failed>,
+) -> io::Result<()> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let task = tokio::spawn(connection);
-    let result = apply(&handle, index, setup).await;
+    let result = step(&handle).await;
     task.abort();
     result.map_err(|(step, e)| io::Error::other(format!("{} of {}: {e}", step, setup.name)))
 }
@@ -33,11 +49,7 @@ pub(super) async fn remove_address(index: u32, address: Ipv4Addr) -> io::Result<
     result.map_err(io::Error::other)
 }
 
-async fn apply(
-    handle: &Handle,
-    index: u32,
-    setup: &TunSetup<'_>,
-) -> Result<(), (&'static str, rtnetlink::Error)> {
+async fn apply(handle: &Handle, index: u32, setup: &TunSetup<'_>) -> Result<(), Failed> {
     let link = LinkUnspec::new_with_index(index)
         .mtu(u32::from(setup.mtu))
         .up()
@@ -49,28 +61,56 @@ async fn apply(
         add.replace().execute().await.map_err(|e| ("address", e))?;
     }
     for (network, prefix) in setup.routes {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(*network, *prefix)
-            .output_interface(index)
-            .build();
-        let add = handle.route().add(route).replace().execute().await;
+        let add = handle.route().add(route(index, *network, *prefix));
+        let add = add.replace().execute().await;
         add.map_err(|e| ("route", e))?;
     }
-    if let Some(name) = setup.proxy_arp {
-        let mut links = handle.link().get().match_name(name.to_owned()).execute();
-        let lan = links
-            .try_next()
-            .await
-            .map_err(|e| ("interface for ARP", e))?;
-        let Some(lan) = lan else { return Ok(()) };
-        for address in setup.proxied {
-            let add = handle
-                .neighbours()
-                .add(lan.header.index, IpAddr::V4(*address))
-                .flags(NeighbourFlags::Proxy)
-                .replace();
-            add.execute().await.map_err(|e| ("proxy ARP", e))?;
-        }
+    let Some(lan) = answering(handle, setup).await? else {
+        return Ok(());
+    };
+    for address in setup.proxied {
+        let add = handle.neighbours().add(lan, IpAddr::V4(*address));
+        let add = add.flags(NeighbourFlags::Proxy).replace();
+        add.execute().await.map_err(|e| ("proxy ARP", e))?;
     }
     Ok(())
+}
+
+async fn take_back(handle: &Handle, index: u32, setup: &TunSetup<'_>) -> Result<(), Failed> {
+    for (network, prefix) in setup.routes {
+        let del = handle.route().del(route(index, *network, *prefix));
+        del.execute().await.map_err(|e| ("route", e))?;
+    }
+    let Some(lan) = answering(handle, setup).await? else {
+        return Ok(());
+    };
+    for address in setup.proxied {
+        let mut proxy = NeighbourMessage::default();
+        proxy.header.family = AddressFamily::Inet;
+        proxy.header.ifindex = lan;
+        proxy.header.flags = NeighbourFlags::Proxy;
+        let address = NeighbourAttribute::Destination((*address).into());
+        proxy.attributes.push(address);
+        let del = handle.neighbours().del(proxy);
+        del.execute().await.map_err(|e| ("proxy ARP", e))?;
+    }
+    Ok(())
+}
+
+fn route(index: u32, network: Ipv4Addr, prefix: u8) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(network, prefix)
+        .output_interface(index)
+        .build()
+}
+
+/// The index of the interface that answers ARP, if there is one.
+async fn answering(handle: &Handle, setup: &TunSetup<'_>) -> Result<Option<u32>, Failed> {
+    let Some(name) = setup.proxy_arp else {
+        return Ok(None);
+    };
+    let mut links = handle.link().get().match_name(name.to_owned()).execute();
+    let lan = links.try_next().await;
+    let lan = lan.map_err(|e| ("interface for ARP", e))?;
+    Ok(lan.map(|lan| lan.header.index))
 }

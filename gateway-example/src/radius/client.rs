@@ -2,6 +2,7 @@ use super::dynamic::{Dynamic, DynamicRequest, Handled};
 use super::group::{Context, Group, Happened};
 use super::wire::{Code, Packet};
 use super::{Accept, Config, Error, ErrorCause, Port, QueueFull, Reject, Request, Transmit};
+use crate::metrics::Histogram;
 use rand_core::CryptoRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 /// Asks servers, sends them records, and hears what they want changed.
 pub struct Client {
     config: Config,
-    access: Group,
-    accounting: Group,
+    pub(super) access: Group,
+    pub(super) accounting: Group,
+    pub(super) round_trips: Histogram,
     dynamic: Dynamic,
     rng: Box<dyn CryptoRng + Send>,
     transmits: VecDeque<Transmit>,
@@ -91,6 +93,7 @@ impl Client {
         Self {
             access: Group::new(Port::Access, &config),
             accounting: Group::new(Port::Accounting, &config),
+            round_trips: Histogram::default(),
             dynamic: Dynamic::default(),
             config,
             rng,
@@ -147,50 +150,52 @@ impl Client {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Error> {
-        let result = self.dispatch(now, wall, port, from, datagram);
+        let result = Packet::parse(datagram).and_then(|packet| match port {
+            Port::Dynamic => self.handle_dynamic(now, wall, from, &packet),
+            Port::Accounting => self.with(|_, accounting, context| {
+                accounting.handle(now, from, &packet, context).map(drop)
+            }),
+            Port::Access => self.handle_access(now, from, &packet),
+        });
         if let Err(error) = result {
             *self.drops.entry(error.reason()).or_default() += 1;
         }
         result
     }
 
-    fn dispatch(
+    fn handle_dynamic(
         &mut self,
         now: Instant,
         wall: Option<Duration>,
-        port: Port,
         from: SocketAddr,
-        datagram: &[u8],
+        packet: &Packet<'_>,
     ) -> Result<(), Error> {
-        let packet = Packet::parse(datagram)?;
-        match port {
-            Port::Dynamic => {
-                let dynamic = &mut self.dynamic;
-                match dynamic.handle(now, wall, &self.config, from, &packet)? {
-                    Handled::Ask(request) => {
-                        self.events.push_back(Event::Dynamic(Box::new(request)));
-                    }
-                    Handled::Again(transmit) => self.transmits.push_back(transmit),
-                    Handled::Waits => {}
-                }
+        match self.dynamic.handle(now, wall, &self.config, from, packet)? {
+            Handled::Ask(request) => {
+                self.events.push_back(Event::Dynamic(Box::new(request)));
             }
-            Port::Accounting => {
-                self.with(|_, accounting, context| accounting.handle(now, from, &packet, context))?;
-            }
-            Port::Access => {
-                let key =
-                    self.with(|access, _, context| access.handle(now, from, &packet, context))?;
-                let outcome = match packet.code {
-                    Code::ACCESS_ACCEPT => match Accept::parse(&packet.attributes) {
-                        Ok(accept) => Outcome::Accept(Box::new(accept)),
-                        Err(error) => Outcome::Unusable(error),
-                    },
-                    // PPP has no way to ask the user once more.
-                    _ => Outcome::Reject(Reject::parse(&packet.attributes)),
-                };
-                self.events.push_back(Event::Access { key, outcome });
-            }
+            Handled::Again(transmit) => self.transmits.push_back(transmit),
+            Handled::Waits => {}
         }
+        Ok(())
+    }
+
+    fn handle_access(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        packet: &Packet<'_>,
+    ) -> Result<(), Error> {
+        let key = self.with(|access, _, context| access.handle(now, from, packet, context))?;
+        let outcome = match packet.code {
+            Code::ACCESS_ACCEPT => match Accept::parse(&packet.attributes) {
+                Ok(accept) => Outcome::Accept(Box::new(accept)),
+                Err(error) => Outcome::Unusable(error),
+            },
+            // PPP has no way to ask the user once more.
+            _ => Outcome::Reject(Reject::parse(&packet.attributes)),
+        };
+        self.events.push_back(Event::Access { key, outcome });
         Ok(())
     }
 
@@ -208,6 +213,7 @@ impl Client {
             config: &self.config,
             rng: &mut *self.rng,
             transmits: &mut self.transmits,
+            round_trips: &mut self.round_trips,
         };
         let result = act(&mut self.access, &mut self.accounting, &mut context);
         for group in [&mut self.access, &mut self.accounting] {

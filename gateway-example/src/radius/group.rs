@@ -1,8 +1,10 @@
 //! Servers of one kind: which one is asked, how often, and when it is the next one's turn.
 
 use super::config::Config;
+use super::tally::Tally;
 use super::wire::{Code, Encoder, Packet, hide_password, kind, verify_reply};
 use super::{Error, Port, Transmit};
+use crate::metrics::Histogram;
 use rand_core::CryptoRng;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -78,11 +80,12 @@ pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
     pub(super) rng: &'a mut (dyn CryptoRng + Send),
     pub(super) transmits: &'a mut VecDeque<Transmit>,
+    pub(super) round_trips: &'a mut Histogram,
 }
 
 #[derive(Debug)]
 pub(super) struct Group {
-    port: Port,
+    pub(super) port: Port,
     lanes: Vec<Lane>,
     queue: VecDeque<Request>,
     limit: usize,
@@ -107,6 +110,7 @@ struct Lane {
     next_id: u8,
     state: State,
     heard: Option<Instant>,
+    tally: Tally,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +158,7 @@ impl Group {
                 next_id: 0,
                 state: State::Alive,
                 heard: None,
+                tally: Tally::default(),
             })
         });
         let limit = if port == Port::Access {
@@ -190,6 +195,10 @@ impl Group {
     pub(super) fn servers(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
         let alive = |lane: &Lane| lane.state == State::Alive;
         self.lanes.iter().map(move |l| (l.address, alive(l)))
+    }
+
+    pub(super) fn tallies(&self) -> impl Iterator<Item = (SocketAddr, &Tally)> {
+        self.lanes.iter().map(|lane| (lane.address, &lane.tally))
     }
 
     pub(super) fn submit(
@@ -399,6 +408,9 @@ impl Group {
         let sent = lane.in_flight.remove(&reply.id);
         let sent = sent.ok_or(Error::UnknownIdentifier)?;
         lane.heard = Some(now);
+        lane.tally.note(reply.code);
+        let took = now.saturating_duration_since(sent.first);
+        context.round_trips.observe(took);
         if lane.state != State::Alive {
             lane.state = State::Alive;
             self.resume_at = None;
@@ -473,6 +485,7 @@ impl Group {
         }
         let requests = given_up.iter().filter_map(|id| lane.in_flight.remove(id));
         let mut back: Vec<_> = requests.collect();
+        lane.tally.timeouts += u64::try_from(back.len()).unwrap_or(u64::MAX);
         back.sort_by_key(|sent| sent.first);
         if !heard_since && was_alive {
             let down = Happened::Down { server: address };

@@ -11,8 +11,9 @@ mod dynamic;
 mod error;
 mod group;
 mod reply;
+mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod wire;
 
 pub use client::{Client, Event, Outcome, Status};

@@ -1,10 +1,12 @@
 //! The client against servers that answer, are silent, or lie, in virtual time.
 
+mod metrics;
+
 use super::wire::{Code, Encoder, Packet, kind};
 use super::*;
 use crate::config::Secret;
 use chacha20::ChaCha20Rng;
-use chacha20::rand_core::SeedableRng as _;
+use chacha20::rand_core::{CryptoRng, SeedableRng as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,16 @@ const SECRET: &str = "testing123";
 
 fn address(n: u8) -> IpAddr {
     Ipv4Addr::new(192, 168, 8, n).into()
+}
+
+/// Where virtual time begins, and what is drawn in it.
+pub(crate) fn start() -> (Instant, Box<dyn CryptoRng + Send>) {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "any start will do for virtual time"
+    )]
+    let now = Instant::now();
+    (now, Box::new(ChaCha20Rng::seed_from_u64(1)))
 }
 
 struct Lab {
@@ -35,12 +47,7 @@ impl Lab {
             config.servers.push(ServerConfig::new(address(n), secret));
         }
         change(&mut config);
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "any start will do for virtual time"
-        )]
-        let now = Instant::now();
-        let rng = Box::new(ChaCha20Rng::seed_from_u64(1));
+        let (now, rng) = start();
         Self {
             client: Client::new(config, rng),
             now,

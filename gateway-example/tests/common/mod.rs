@@ -23,33 +23,10 @@ pub fn entropy(seed: u64) -> Entropy {
     })
 }
 
+/// An office with two users, and `more`.
 pub fn office(more: &str) -> Config {
-    let text = format!(
-        r#"
-[gateway]
-policy = "legacy_xp"
-[[psk]]
-peer = "any"
-secret = "{PSK}"
-[ppp]
-local = "192.168.8.1"
-dns = ["192.168.8.10"]
-auth = ["mschapv2", "chap"]
-[pool]
-range = "192.168.200.10-192.168.200.99"
-[lan]
-networks = ["192.168.8.0/24"]
-[[user]]
-name = "ann"
-password = "secret"
-address = "192.168.8.50"
-[[user]]
-name = "bob"
-password = "builder"
-{more}
-"#
-    );
-    Config::parse(FilePath::new("office.toml"), &text).unwrap()
+    let shared = include_str!("office.toml");
+    Config::parse(FilePath::new("office.toml"), &format!("{shared}{more}")).unwrap()
 }
 
 /// Works on the last piece first, each in a thread of its own, and counts how many there were.

@@ -227,7 +227,7 @@ impl Tunnel {
     /// All calls end, and the tunnel lingers to acknowledge what is repeated (section 5.7).
     pub(crate) fn closed(&mut self, ctx: &mut Context<'_>, reason: CloseReason) {
         let why = match &reason {
-            CloseReason::PathClosed => CloseReason::PathClosed,
+            CloseReason::PathClosed | CloseReason::Peer { .. } => reason.clone(),
             _ => CloseReason::TunnelDown,
         };
         for session in self.sessions.take() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 16] = [
     "gateway.listen",
     "gateway.ike_port",
     "gateway.natt_port",
@@ -17,6 +17,8 @@ const FIXED: [&str; 14] = [
     "gateway.control_socket",
     "gateway.key_log_dir",
     "gateway.workers",
+    "gateway.metrics_listen",
+    "gateway.state_dir",
     "internet",
     "l2tp.hide_avps",
     "l2tp.tunnel_secret",
@@ -57,6 +59,21 @@ impl Gateway {
         &self.config
     }
 
+    /// What [`set_config`](Self::set_config) would change.
+    ///
+    /// # Errors
+    /// What cannot change while it runs.
+    pub fn changes_to(&self, config: &Config) -> Result<Vec<Change>, ReloadError> {
+        let changes = self.config.diff(config);
+        let fixed = changes.iter().filter(|change| needs_restart(change));
+        let fixed: Vec<_> = fixed.map(|change| change.key.clone()).collect();
+        if fixed.is_empty() {
+            Ok(changes)
+        } else {
+            Err(ReloadError::NeedsRestart(fixed))
+        }
+    }
+
     /// Takes a new configuration as a whole or not at all; gives what has changed.
     ///
     /// Connections stay, except of users who have gone or have another password or address. New
@@ -70,12 +87,7 @@ impl Gateway {
         now: Instant,
         config: Arc<Config>,
     ) -> Result<Vec<Change>, ReloadError> {
-        let changes = self.config.diff(&config);
-        let fixed = changes.iter().filter(|change| needs_restart(change));
-        let fixed: Vec<_> = fixed.map(|change| change.key.clone()).collect();
-        if !fixed.is_empty() {
-            return Err(ReloadError::NeedsRestart(fixed));
-        }
+        let changes = self.changes_to(&config)?;
         let rules = Arc::new(sides::firewall_config(&config));
         self.firewall.set_config(rules)?;
         let stack = convert::stack_server(&config);
