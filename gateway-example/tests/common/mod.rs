@@ -1,5 +1,6 @@
 //! What the tests of whole connections share.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#![allow(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use gateway_example::config::{Config, Secret};
 use gateway_example::core::{
