@@ -144,7 +144,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![
         proptest::collection::vec(0..200_usize, 1..80),
         proptest::collection::vec(0..2500_usize, 1..20),
-        (0..1500_usize, 1..130_usize).prop_map(|(size, count)| vec![size; count]),
+        (0..1500_usize, 1..300_usize).prop_map(|(size, count)| vec![size; count]),
     ]
 }
 

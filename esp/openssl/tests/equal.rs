@@ -2,6 +2,10 @@
 //! OpenSSL verifies and decrypts to what it was; what OpenSSL makes, `esp` opens.
 #![forbid(unsafe_code)]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use common::suites;
 use esp::{Cipher, InboundSa, Integrity, Open, OutboundSa, SaConfig, Seal, Suite};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -10,26 +14,7 @@ use openssl::symm;
 use simnet::seeded;
 use std::time::Instant;
 
-const CIPHERS: [Cipher; 9] = [
-    Cipher::DesCbc,
-    Cipher::TripleDesCbc,
-    Cipher::AesCbc128,
-    Cipher::AesCbc192,
-    Cipher::AesCbc256,
-    Cipher::AesGcm128,
-    Cipher::AesGcm192,
-    Cipher::AesGcm256,
-    Cipher::NullTestOnly,
-];
-const INTEGRITIES: [Integrity; 6] = [
-    Integrity::HmacMd5_96,
-    Integrity::HmacSha1_96,
-    Integrity::HmacSha256_128,
-    Integrity::HmacSha256_96,
-    Integrity::HmacSha384_192,
-    Integrity::HmacSha512_256,
-];
-const BATCHES: [usize; 9] = [1, 2, 3, 7, 15, 16, 17, 64, 100];
+const BATCHES: [usize; 10] = [1, 2, 3, 7, 15, 16, 17, 64, 100, 260];
 
 /// An SA with its keys, as OpenSSL needs them.
 struct Peer {
@@ -152,15 +137,6 @@ impl Peer {
         packet.extend(self.icv(&packet));
         packet
     }
-}
-
-fn suites() -> Vec<Suite> {
-    let all = CIPHERS.into_iter().flat_map(|cipher| {
-        let alone = [Suite::new(cipher, None)];
-        let pairs = INTEGRITIES.map(|integrity| Suite::new(cipher, Some(integrity)));
-        alone.into_iter().chain(pairs).flatten()
-    });
-    all.collect()
 }
 
 /// Payloads of all kinds of lengths, different for each place in each batch.

@@ -32,6 +32,13 @@ scenario_esp_suites_96() {
     expect_log 'DES_CBC/HMAC_SHA2_256_96'
 }
 
+scenario esp-long-icv "kernel ESP with the longest ICV and packets as long as PPP agrees on"
+scenario_esp_long_icv() {
+    local suites="aes128-sha512 aes256-sha512"
+    gateway_up && client IKE=aes128-sha1-ecp256 SUITES="$suites" MEGABYTES=1 && connected 192.168.200.10
+    every_suite $suites
+}
+
 scenario esp-suites-native "kernel ESP as IP protocol 50 with every kind of cipher and hash"
 scenario_esp_suites_native() {
     local suites="aes128gcm16 des-md5 3des-sha1 aes128-sha256 aes192-sha384 aes256-sha512"

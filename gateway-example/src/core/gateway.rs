@@ -473,7 +473,8 @@ impl Gateway {
             self.firewall.remove_interface(now, old);
             self.by_interface.remove(&old);
         }
-        let mtu = self.config.tun.mtu.min(entry.mru);
+        let room = self.stack.room_of(session).unwrap_or(u16::MAX);
+        let mtu = self.config.tun.mtu.min(entry.mru).min(room);
         let interface = convert::client_interface(address, self.config.ppp.local, mtu);
         let interface = self.firewall.add_interface(interface);
         entry.interface = Some(interface);

@@ -19,6 +19,9 @@ const MESSAGES: usize = 16;
 /// The longest message that the kernel's receive offload makes.
 pub(super) const LONGEST: usize = 65_535;
 
+/// The MTU of most links.
+const LINK: usize = 1500;
+
 /// Room for what is read at once.
 pub(super) const READ: usize = MESSAGES * LONGEST;
 
@@ -55,6 +58,11 @@ impl UdpPort {
         let socket = std::net::UdpSocket::bind(address).map_err(explain)?;
         socket.set_nonblocking(true)?;
         let state = UdpSocketState::new((&socket).into())?;
+        // What is too long for the link goes in fragments; the above asks for an error instead.
+        if address.is_ipv4() {
+            let may = rustix::net::sockopt::Ipv4PathMtuDiscovery::DONT;
+            rustix::net::sockopt::set_ip_mtu_discover(&socket, may)?;
+        }
         set_buffers((&socket).into());
         let local = socket.local_addr()?;
         Ok(Self {
@@ -127,7 +135,14 @@ impl UdpPort {
     /// What the system gave; a full socket buffer too.
     pub fn send(&self, path: Path, payload: &[u8], length: usize) -> io::Result<()> {
         let source = Some(path.local.ip()).filter(|ip: &IpAddr| !ip.is_unspecified());
-        let at_once = length.max(1) * self.state.max_gso_segments();
+        // Segments are not fragmented.
+        let headers = 8 + if path.remote.is_ipv4() { 20 } else { 40 };
+        let most = if length + headers > LINK {
+            1
+        } else {
+            self.state.max_gso_segments()
+        };
+        let at_once = length.max(1) * most;
         for contents in payload.chunks(at_once) {
             let transmit = Transmit {
                 destination: path.remote,

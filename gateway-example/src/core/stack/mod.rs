@@ -497,6 +497,25 @@ impl Stack {
         Some((id, peer.path, child.map_or("", |c| c.suite.as_str())))
     }
 
+    /// The longest IP packet of a call that goes out in one piece over a link of 1500 bytes: with a
+    /// long ICV it is shorter than what PPP has agreed on.
+    #[must_use]
+    pub fn room_of(&self, session: SessionId) -> Option<u16> {
+        const LINK: usize = 1500;
+        /// PPP's address, control and protocol, L2TP's header with its length, UDP's.
+        const AROUND: usize = 4 + 8 + 8;
+        let peer = self.peers.get(&self.calls.get(&session)?.peer)?;
+        let id = self.children.get(peer.children.last()?)?.outbound;
+        let outside = 8 + if peer.path.remote.is_ipv4() { 20 } else { 40 };
+        let fits = |payload: &usize| {
+            let payload = HEADROOM..HEADROOM + payload;
+            let packet = self.sadb.layout(id, HEADROOM + 2 * LINK, &payload);
+            packet.is_ok_and(|packet| packet.len() <= LINK - outside)
+        };
+        let payload = (AROUND..LINK).rev().find(fits)?;
+        u16::try_from(payload - AROUND).ok()
+    }
+
     // --- inside ---
 
     fn count(&mut self, reason: &'static str) {
