@@ -205,7 +205,7 @@ pub struct Interface {
     /// The same for IPv6.
     pub own_v6: Vec<Ipv6Addr>,
     /// What ICMP errors that leave here bear, where the router has no address of its
-    /// [`own`](Self::own): its system's, say, whose packets come from elsewhere.
+    /// [`own`](field@Self::own): its system's, say, whose packets come from elsewhere.
     pub error_source: Option<Ipv4Addr>,
     /// Caps TCP's maximum segment size, in bytes, both ways; none to leave it.
     pub mss_clamp: Option<u16>,
