@@ -1,46 +1,15 @@
 //! The data header both ways, and control connections a second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use l2tp::{Config, Endpoint, PathId, SessionId};
-use simnet::seeded;
+use l2tp::PathId;
+use roadwarrior_benches::{PATH, l2tp_call, l2tp_endpoint};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
-
-const PATH: PathId = PathId(1);
-
-fn endpoint(seed: u64) -> Endpoint {
-    Endpoint::new(Arc::new(Config::default()), Box::new(seeded(seed))).unwrap()
-}
-
-/// Brings a call up between the two.
-fn connect(now: Instant, lac: &mut Endpoint, lns: &mut Endpoint) -> SessionId {
-    let tunnel = lac.connect(now, PATH).unwrap();
-    let session = lac.open(now, tunnel).unwrap();
-    loop {
-        let mut quiet = true;
-        while let Some(mut t) = lac.poll_transmit() {
-            let length = t.payload.len();
-            lns.handle_datagram(now, PATH, &mut t.payload, 0..length)
-                .unwrap();
-            quiet = false;
-        }
-        while let Some(mut t) = lns.poll_transmit() {
-            let length = t.payload.len();
-            lac.handle_datagram(now, PATH, &mut t.payload, 0..length)
-                .unwrap();
-            quiet = false;
-        }
-        if quiet {
-            return session;
-        }
-    }
-}
 
 fn data(c: &mut Criterion) {
     let now = Instant::now();
-    let (mut lac, mut lns) = (endpoint(1), endpoint(2));
-    let session = connect(now, &mut lac, &mut lns);
+    let (mut lac, mut lns) = (l2tp_endpoint(1), l2tp_endpoint(2));
+    let session = l2tp_call(now, &mut lac, &mut lns);
     // Among others, as at a busy LNS.
     for path in 2..1000 {
         lns.connect(now, PathId(path)).unwrap();
@@ -61,8 +30,8 @@ fn data(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("tunnel and call up", |b| {
         b.iter(|| {
-            let (mut lac, mut lns) = (endpoint(1), endpoint(2));
-            connect(now, &mut lac, &mut lns)
+            let (mut lac, mut lns) = (l2tp_endpoint(1), l2tp_endpoint(2));
+            l2tp_call(now, &mut lac, &mut lns)
         });
     });
 }

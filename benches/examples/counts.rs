@@ -9,7 +9,8 @@
 
 use esp::{Cipher, InboundSa, Integrity, Open, OutboundSa, SaConfig, Seal, Suite};
 use firewall::{Config, Firewall, Ingress, Interface, InterfaceId, Nat};
-use ppp::{Assignment, Credentials, Event, Link, NetworkProtocol, Role, Verdict};
+use ppp::NetworkProtocol;
+use roadwarrior_benches::{PATH, l2tp_call, l2tp_endpoint, ppp_link};
 use simnet::seeded;
 use std::hint::black_box;
 use std::ops::Range;
@@ -119,24 +120,9 @@ fn classify(times: u32) {
     }
 }
 
-const PEER: l2tp::PathId = l2tp::PathId(1);
-
 fn call(now: Instant) -> (l2tp::Endpoint, l2tp::Endpoint, l2tp::SessionId) {
-    let endpoint =
-        |seed| l2tp::Endpoint::new(Arc::new(l2tp::Config::default()), Box::new(seeded(seed)));
-    let (mut lac, mut lns) = (endpoint(1).unwrap(), endpoint(2).unwrap());
-    let tunnel = lac.connect(now, PEER).unwrap();
-    let session = lac.open(now, tunnel).unwrap();
-    while let Some(mut message) = lac.poll_transmit() {
-        let length = message.payload.len();
-        lns.handle_datagram(now, PEER, &mut message.payload, 0..length)
-            .unwrap();
-        while let Some(mut answer) = lns.poll_transmit() {
-            let length = answer.payload.len();
-            lac.handle_datagram(now, PEER, &mut answer.payload, 0..length)
-                .unwrap();
-        }
-    }
+    let (mut lac, mut lns) = (l2tp_endpoint(1), l2tp_endpoint(2));
+    let session = l2tp_call(now, &mut lac, &mut lns);
     (lac, lns, session)
 }
 
@@ -154,42 +140,13 @@ fn l2tp_in(now: Instant, times: u32) {
     let mut buf = vec![0x55; SIZE + 128];
     let message = lac.encapsulate(session, &mut buf, 64..64 + SIZE).unwrap();
     for _ in 0..times {
-        lns.handle_datagram(now, PEER, black_box(&mut buf), message.clone())
+        lns.handle_datagram(now, PATH, black_box(&mut buf), message.clone())
             .unwrap();
     }
 }
 
-fn link(now: Instant) -> (Link, Link) {
-    let mut config = ppp::Config::default();
-    config.credentials = Some(Credentials::new("alice", "wonderland"));
-    let config = Arc::new(config);
-    let link = |role, seed| Link::new(Arc::clone(&config), role, Box::new(seeded(seed))).unwrap();
-    let (mut client, mut server) = (link(Role::Client, 1), link(Role::Server, 2));
-    client.open(now);
-    server.open(now);
-    for _ in 0..20 {
-        while let Some(mut frame) = client.poll_transmit() {
-            let length = frame.len();
-            let _ = server.handle_frame(now, &mut frame, 0..length);
-        }
-        while let Some(event) = server.poll_event() {
-            if let Event::Authenticate(request) = event {
-                let proof = request.verify("wonderland").unwrap();
-                let assignment = Assignment::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-                let verdict = Verdict::Accept { proof, assignment };
-                server.authenticate(now, verdict).unwrap();
-            }
-        }
-        while let Some(mut frame) = server.poll_transmit() {
-            let length = frame.len();
-            let _ = client.handle_frame(now, &mut frame, 0..length);
-        }
-    }
-    (client, server)
-}
-
 fn ppp_out(now: Instant, times: u32) {
-    let (mut client, _) = link(now);
+    let (mut client, _) = ppp_link(now);
     let mut buf = vec![0x45; SIZE + 128];
     for _ in 0..times {
         client
@@ -199,7 +156,7 @@ fn ppp_out(now: Instant, times: u32) {
 }
 
 fn ppp_in(now: Instant, times: u32) {
-    let (mut client, mut server) = link(now);
+    let (mut client, mut server) = ppp_link(now);
     let mut buf = vec![0x45; SIZE + 128];
     let frame = client
         .encapsulate(&mut buf, 64..64 + SIZE, NetworkProtocol::Ipv4)

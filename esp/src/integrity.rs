@@ -19,6 +19,22 @@ pub(crate) struct Signed<'a> {
     pub(crate) esn_high: Option<u32>,
 }
 
+impl<'a> Signed<'a> {
+    fn suffix(&self) -> Option<[u8; 4]> {
+        self.esn_high.map(u32::to_be_bytes)
+    }
+
+    /// Its MAC as one of many.
+    fn job<K>(&self, place: usize, key: &'a K) -> Job<'a, K> {
+        Job {
+            place,
+            key,
+            message: self.packet,
+            suffix: self.suffix(),
+        }
+    }
+}
+
 impl Hasher {
     pub(crate) fn new(algorithm: Integrity, key: &[u8]) -> Result<Self, SaError> {
         algorithm.check_key(key)?;
@@ -40,7 +56,7 @@ impl Hasher {
 
     /// [`mac`](Self::mac) of a packet whose hash may have begun.
     pub(crate) fn finish(&self, begun: Option<Begun>, signed: Signed<'_>) -> Tag {
-        let suffix = signed.esn_high.map(u32::to_be_bytes);
+        let suffix = signed.suffix();
         match self {
             Self::Lanes(key) => {
                 let begun = begun.unwrap_or_else(|| key.begin());
@@ -68,12 +84,7 @@ pub(crate) type Work<'w> = ArrayVec<Option<(&'w Hasher, Signed<'w>)>, BATCH>;
 pub(crate) fn macs<'w>(level: Level, work: &Work<'w>, tags: &mut [Tag; BATCH]) {
     for kind in [Kind::Md5, Kind::Sha1, Kind::Sha256] {
         let job = |(place, item): (usize, &Option<(&'w Hasher, Signed<'w>)>)| match item {
-            Some((Hasher::Lanes(key), signed)) if key.kind == kind => Some(Job {
-                place,
-                key,
-                message: signed.packet,
-                suffix: signed.esn_high.map(u32::to_be_bytes),
-            }),
+            Some((Hasher::Lanes(key), signed)) if key.kind == kind => Some(signed.job(place, key)),
             _ => None,
         };
         let mut jobs = ArrayVec::<_, BATCH>::new();
@@ -83,12 +94,7 @@ pub(crate) fn macs<'w>(level: Level, work: &Work<'w>, tags: &mut [Tag; BATCH]) {
         }
     }
     let long = |(place, item): (usize, &Option<(&'w Hasher, Signed<'w>)>)| match item {
-        Some((Hasher::Long(key), signed)) => Some(sha512::Job {
-            place,
-            key,
-            message: signed.packet,
-            suffix: signed.esn_high.map(u32::to_be_bytes),
-        }),
+        Some((Hasher::Long(key), signed)) => Some(signed.job(place, key)),
         _ => None,
     };
     let mut jobs = ArrayVec::<_, BATCH>::new();

@@ -12,7 +12,7 @@ use super::x86::has_sha;
 use super::{aes::keys::RoundKeys, stitch};
 use arrayvec::ArrayVec;
 use fearless_simd::Level;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Chaining value; a hash function uses as many words as it has.
 pub(crate) type State = [u32; 8];
@@ -135,10 +135,10 @@ impl<'a> Message<'a> {
 
 /// One message to authenticate.
 #[derive(Clone, Copy)]
-pub(crate) struct Job<'a> {
+pub(crate) struct Job<'a, K = Key> {
     /// Where in the tags its own belongs.
     pub(crate) place: usize,
-    pub(crate) key: &'a Key,
+    pub(crate) key: &'a K,
     pub(crate) message: &'a [u8],
     /// Goes behind the message.
     pub(crate) suffix: Option<[u8; 4]>,
@@ -148,6 +148,16 @@ impl Job<'_> {
     fn is_as_long_as(&self, other: &Self) -> bool {
         self.message.len() == other.message.len() && self.suffix.is_some() == other.suffix.is_some()
     }
+}
+
+/// A key as HMAC's inner or outer hash begins with it (RFC 2104 section 2). It is no longer than a
+/// block.
+pub(super) fn padded<const N: usize>(key: &[u8], pad: u8) -> Zeroizing<[u8; N]> {
+    let mut block = Zeroizing::new([pad; N]);
+    for (byte, key) in block.iter_mut().zip(key) {
+        *byte ^= key;
+    }
+    block
 }
 
 /// A MAC before truncation; the rest is zero.
@@ -165,13 +175,8 @@ impl Key {
 
     fn of<H: Hash>(kind: Kind, key: &[u8]) -> Self {
         let state = |pad: u8| {
-            let mut block = [pad; 64];
-            for (byte, key) in block.iter_mut().zip(key) {
-                *byte ^= key;
-            }
             let mut state = H::INITIAL;
-            H::compress_one(&mut state, &[block]);
-            block.zeroize();
+            H::compress_one(&mut state, core::slice::from_ref(&*padded(key, pad)));
             state
         };
         Self {

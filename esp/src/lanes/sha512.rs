@@ -1,6 +1,6 @@
 //! HMAC with SHA-384 and SHA-512 (FIPS 180-4 sections 6.4 and 6.5), of four messages side by side.
 
-use super::hash::Tag;
+use super::hash::{Tag, padded};
 #[cfg(target_arch = "x86_64")]
 use arrayvec::ArrayVec;
 use fearless_simd::Level;
@@ -47,28 +47,14 @@ pub(crate) struct Key {
     outer: State,
 }
 
-/// One message to authenticate.
-#[derive(Clone, Copy)]
-pub(crate) struct Job<'a> {
-    /// Where in the tags its own belongs.
-    pub(crate) place: usize,
-    pub(crate) key: &'a Key,
-    pub(crate) message: &'a [u8],
-    /// Goes behind the message.
-    pub(crate) suffix: Option<[u8; 4]>,
-}
+type Job<'a> = super::hash::Job<'a, Key>;
 
 impl Key {
     /// `key` is at most 128 bytes.
     pub(crate) fn new(kind: Kind, key: &[u8]) -> Self {
         let state = |pad: u8| {
-            let mut block = [pad; 128];
-            for (byte, key) in block.iter_mut().zip(key) {
-                *byte ^= key;
-            }
             let mut state = kind.initial();
-            compress512(&mut state, &[block]);
-            block.zeroize();
+            compress512(&mut state, core::slice::from_ref(&*padded(key, pad)));
             state
         };
         Self {
