@@ -2,7 +2,7 @@ use super::{Outcome, asked_to_stop, fail, log_key, say, system_entropy};
 use clap::Args as ClapArgs;
 use gateway_example::capture::KeyLog;
 use gateway_example::config::{Network, Secret};
-use gateway_example::core::{ClientConfig, ClientEvent, Dialer, Path};
+use gateway_example::core::{ClientConfig, ClientEvent, Dialer, Path, Severity};
 use gateway_example::io::{Driver, Inner, NativeEsp, TunSetup, UdpPort, now};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -105,7 +105,7 @@ pub(crate) async fn connect(args: Args) -> Outcome {
             match event {
                 ClientEvent::Step {
                     layer,
-                    good: true,
+                    severity: Severity::Info,
                     text,
                 } => tracing::info!(layer, "{text}"),
                 ClientEvent::Step { layer, text, .. } => tracing::warn!(layer, "{text}"),

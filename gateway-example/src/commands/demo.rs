@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
-    /// Where to leave demo.pcapng and the folder demo-keys.
+    /// Where to leave demo.pcapng and the folder demo-keys; made if it is not there.
     #[arg(long, default_value = ".")]
     out: PathBuf,
 }

@@ -5,7 +5,9 @@ use super::system::state_folder;
 use gateway_example::capture::{KeyLog, Recorded, Recorder};
 use gateway_example::config::Config;
 use gateway_example::control::{Answer, Refusal, Request};
-use gateway_example::core::{CaptureStatus, Counter, Gateway, GatewayEvent, KeylogStatus, Metrics};
+use gateway_example::core::{
+    CaptureStatus, Counter, Gateway, GatewayEvent, KeylogStatus, Metrics, Severity,
+};
 use gateway_example::io::{Asked, Driver, InnerTap, Tap, now, wall_clock};
 use gateway_example::metrics::{Exposition, Reloads, expose_process};
 use std::io;
@@ -63,14 +65,15 @@ impl Desk {
                 GatewayEvent::Step {
                     layer,
                     peer,
-                    good,
+                    severity,
                     text,
                 } => {
                     let conn = peer.map(|peer| peer.number());
-                    if good {
-                        tracing::info!(layer, conn, "{text}");
-                    } else {
-                        tracing::warn!(layer, conn, "{text}");
+                    match severity {
+                        Severity::Info => tracing::info!(layer, conn, "{text}"),
+                        Severity::Warning | Severity::Failure => {
+                            tracing::warn!(layer, conn, "{text}");
+                        }
                     }
                 }
                 GatewayEvent::Key(key) => log_key(&mut self.key_log, &key),

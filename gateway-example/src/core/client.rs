@@ -1,4 +1,4 @@
-use super::event::{Event, KeyEvent};
+use super::event::{Event, KeyEvent, Severity};
 use super::offload::Offload;
 use super::stack::{L2TP_PORT, StackConfig, StackError};
 use super::{
@@ -107,8 +107,8 @@ pub enum ClientEvent {
     Step {
         /// The protocol: `ike`, `esp`, `l2tp`, `ppp`.
         layer: &'static str,
-        /// False if it is a refusal or a loss.
-        good: bool,
+        /// How grave it is.
+        severity: Severity,
         /// What happened.
         text: String,
     },
@@ -251,11 +251,17 @@ impl Client {
     fn drain(&mut self, now: Instant) {
         while let Some(event) = self.stack.poll_event() {
             if let Some(super::GatewayEvent::Step {
-                layer, good, text, ..
+                layer,
+                severity,
+                text,
+                ..
             }) = super::event::describe(&event)
             {
-                self.events
-                    .push_back(ClientEvent::Step { layer, good, text });
+                self.events.push_back(ClientEvent::Step {
+                    layer,
+                    severity,
+                    text,
+                });
             }
             self.on_event(now, event);
         }

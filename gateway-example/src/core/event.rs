@@ -194,6 +194,25 @@ impl Event {
     }
 }
 
+/// How grave what a line tells is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// All is as it should be.
+    Info,
+    /// It works, but somebody ought to look at it.
+    Warning,
+    /// A refusal or a loss.
+    Failure,
+}
+
+impl Severity {
+    /// [`Info`](Self::Info) or [`Failure`](Self::Failure).
+    #[must_use]
+    pub const fn of(good: bool) -> Self {
+        if good { Self::Info } else { Self::Failure }
+    }
+}
+
 /// Algorithms of an SA that have had their day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Weakness {
@@ -220,10 +239,10 @@ pub(super) fn warn_of_weakness(event: &Event) -> Option<GatewayEvent> {
         } => ("esp", peer, suite, weakness),
         _ => return None,
     };
-    let (good, kind, algorithms) = match (&weakness.weak[..], &weakness.dated[..]) {
+    let (severity, kind, algorithms) = match (&weakness.weak[..], &weakness.dated[..]) {
         ([], []) => return None,
-        ([], dated) => (true, "dated", dated),
-        (weak, _) => (false, "weak", weak),
+        ([], dated) => (Severity::Info, "dated", dated),
+        (weak, _) => (Severity::Warning, "weak", weak),
     };
     let text = format!(
         "SA with {kind} algorithms suite={suite} {kind}={}",
@@ -232,7 +251,7 @@ pub(super) fn warn_of_weakness(event: &Event) -> Option<GatewayEvent> {
     Some(GatewayEvent::Step {
         layer,
         peer: Some(*peer),
-        good,
+        severity,
         text,
     })
 }
@@ -261,7 +280,7 @@ impl KeyEvent {
 
 /// An event in words, if it is one that people follow a connection by.
 pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
-    let (layer, peer, good, text) = match event {
+    let (layer, peer, severity, text) = match event {
         Event::IsakmpUp {
             peer,
             path,
@@ -279,18 +298,18 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
                 "main mode complete peer={} suite={suite} nat={nat:?}",
                 path.remote
             );
-            ("ike", Some(*peer), true, text)
+            ("ike", Some(*peer), Severity::Info, text)
         }
         Event::IsakmpDown { peer, reason, .. } => (
             "ike",
             Some(*peer),
-            true,
+            Severity::Info,
             format!("ISAKMP SA closed reason={reason}"),
         ),
         Event::PathChanged { peer, path } => (
             "ike",
             Some(*peer),
-            true,
+            Severity::Info,
             format!("peer is now at {}", path.remote),
         ),
         Event::EspUp {
@@ -309,7 +328,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             let text = format!(
                 "quick mode complete suite={suite} in={inbound_spi:08x} out={outbound_spi:08x} over {carrier}"
             );
-            ("esp", Some(*peer), true, text)
+            ("esp", Some(*peer), Severity::Info, text)
         }
         Event::EspDown {
             peer,
@@ -317,7 +336,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             reason,
         } => {
             let text = format!("ESP SA {inbound_spi:08x} closed reason={reason}");
-            ("esp", Some(*peer), true, text)
+            ("esp", Some(*peer), Severity::Info, text)
         }
         Event::Refused {
             path,
@@ -331,12 +350,12 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
                 "negotiation refused peer={} reason={reason} offer={offer:?} hint={hint:?}",
                 path.remote
             );
-            ("ike", *peer, false, text)
+            ("ike", *peer, Severity::Failure, text)
         }
         Event::TunnelUp { peer, host, .. } => (
             "l2tp",
             Some(*peer),
-            true,
+            Severity::Info,
             format!("tunnel up host={host:?}"),
         ),
         Event::TunnelDown {
@@ -347,17 +366,22 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         } => (
             "l2tp",
             *peer,
-            true,
+            Severity::Info,
             format!("tunnel closed reason={reason}{}", said(reason, detail)),
         ),
-        Event::SessionUp { peer, .. } => ("l2tp", Some(*peer), true, "call up".to_owned()),
-        Event::LcpUp { peer, detail, .. } => {
-            ("ppp", Some(*peer), true, format!("LCP open {detail}"))
+        Event::SessionUp { peer, .. } => {
+            ("l2tp", Some(*peer), Severity::Info, "call up".to_owned())
         }
+        Event::LcpUp { peer, detail, .. } => (
+            "ppp",
+            Some(*peer),
+            Severity::Info,
+            format!("LCP open {detail}"),
+        ),
         Event::Authenticated { peer, user, .. } => (
             "ppp",
             Some(*peer),
-            true,
+            Severity::Info,
             format!("authenticated user={user:?}"),
         ),
         Event::Ipv4Up {
@@ -368,7 +392,7 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             ..
         } => {
             let text = format!("IPCP open local={local} remote={remote} dns={dns:?}");
-            ("ppp", Some(*peer), true, text)
+            ("ppp", Some(*peer), Severity::Info, text)
         }
         Event::SessionDown {
             peer,
@@ -378,16 +402,16 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
         } => (
             "ppp",
             Some(*peer),
-            true,
+            Severity::Info,
             format!("session closed reason={reason}{}", said(reason, detail)),
         ),
-        Event::PeerDown { peer } => ("ike", Some(*peer), true, "peer gone".to_owned()),
+        Event::PeerDown { peer } => ("ike", Some(*peer), Severity::Info, "peer gone".to_owned()),
         Event::Authenticate { .. } | Event::Key(_) | Event::Plain(_) => return None,
     };
     Some(GatewayEvent::Step {
         layer,
         peer,
-        good,
+        severity,
         text,
     })
 }

@@ -6,7 +6,7 @@ mod users;
 pub use reload::{ReloadError, needs_restart};
 
 use super::book::Book;
-use super::event::KeyEvent;
+use super::event::{KeyEvent, Severity};
 use super::limiter::Limiter;
 use super::offload::Offload;
 use super::sides::{self, Sides};
@@ -56,8 +56,8 @@ pub enum GatewayEvent {
         layer: &'static str,
         /// Whom it concerns.
         peer: Option<PeerId>,
-        /// False if it is a refusal or a loss.
-        good: bool,
+        /// How grave it is.
+        severity: Severity,
         /// What happened.
         text: String,
     },
@@ -323,8 +323,11 @@ impl Gateway {
 
     /// Passes a line on, unless its source has said too much.
     fn say(&mut self, now: Instant, source: Option<IpAddr>, mut step: GatewayEvent) {
-        if let GatewayEvent::Step { good, text, .. } = &mut step {
-            match self.limiter.admit(now, source, *good, std::mem::take(text)) {
+        if let GatewayEvent::Step { severity, text, .. } = &mut step {
+            match self
+                .limiter
+                .admit(now, source, *severity, std::mem::take(text))
+            {
                 Some(admitted) => *text = admitted,
                 None => return,
             }

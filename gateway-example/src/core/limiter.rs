@@ -1,5 +1,6 @@
 //! Keeps one source from filling the log.
 
+use super::Severity;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ impl Limiter {
         &mut self,
         now: Instant,
         source: Option<IpAddr>,
-        good: bool,
+        severity: Severity,
         text: String,
     ) -> Option<String> {
         let Some(source) = source else {
@@ -60,7 +61,11 @@ impl Limiter {
         if now.saturating_duration_since(place.since) >= WINDOW {
             (place.since, place.lines) = (now, 0);
         }
-        if place.lines >= if good { OTHERS } else { REFUSALS } {
+        let most = match severity {
+            Severity::Info => OTHERS,
+            Severity::Warning | Severity::Failure => REFUSALS,
+        };
+        if place.lines >= most {
             place.suppressed += 1;
             return None;
         }
@@ -74,7 +79,7 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limiter, PLACES, REFUSALS, WINDOW};
+    use super::{Limiter, PLACES, REFUSALS, Severity, WINDOW};
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Instant;
 
@@ -88,20 +93,30 @@ mod tests {
         let now = Instant::now();
         let source = |n: u32| Some(IpAddr::from(Ipv4Addr::from(n)));
         let line = || "negotiation refused reason=no_proposal_chosen".to_owned();
-        let admitted = (0..100).filter_map(|_| limiter.admit(now, source(1), false, line()));
+        let admitted =
+            (0..100).filter_map(|_| limiter.admit(now, source(1), Severity::Failure, line()));
         assert_eq!(admitted.count(), usize::try_from(REFUSALS).unwrap());
         // Another kind and another source go on.
         assert!(
             limiter
-                .admit(now, source(1), false, "auth failed user=x".into())
+                .admit(
+                    now,
+                    source(1),
+                    Severity::Failure,
+                    "auth failed user=x".into()
+                )
                 .is_some()
         );
-        assert!(limiter.admit(now, source(2), false, line()).is_some());
-        let later = limiter.admit(now + WINDOW, source(1), false, line());
+        assert!(
+            limiter
+                .admit(now, source(2), Severity::Failure, line())
+                .is_some()
+        );
+        let later = limiter.admit(now + WINDOW, source(1), Severity::Failure, line());
         assert_eq!(later.unwrap(), format!("{} suppressed=80", line()));
         // A flood from everywhere shares one place and takes no memory.
         for n in 0..100_000 {
-            let _ = limiter.admit(now + WINDOW, source(n), false, line());
+            let _ = limiter.admit(now + WINDOW, source(n), Severity::Failure, line());
         }
         assert!(limiter.places.len() <= PLACES + 1);
     }

@@ -23,7 +23,7 @@ mod status;
 
 pub use client::{Client, ClientConfig, ClientEvent, ConnectError, Protocols};
 pub use dialer::Dialer;
-pub use event::{Event, KeyEvent, Weakness};
+pub use event::{Event, KeyEvent, Severity, Weakness};
 pub use gateway::{Gateway, GatewayError, GatewayEvent, ReloadError, needs_restart};
 pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};

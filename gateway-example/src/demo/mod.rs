@@ -15,7 +15,7 @@ mod warrior;
 
 use crate::capture::{KeyLog, PcapNg, esp_packet, udp_packet};
 use crate::config::{Config, Secret};
-use crate::core::{Client, ClientConfig, Entropy, Gateway, GatewayEvent, Path};
+use crate::core::{Client, ClientConfig, Entropy, Gateway, GatewayEvent, Path, Severity};
 use crate::io::{Driver, Inner, Tap, UdpPort, now, wall_clock};
 use futures_util::future::join_all;
 use host::{Host, WebServer};
@@ -63,7 +63,7 @@ const WARRIORS: [(&str, &str, [u8; 4], &str, &str); 3] = [
 /// How to run the demonstration.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to leave `demo.pcapng` and `demo-keys`.
+    /// Where to leave `demo.pcapng` and `demo-keys`; made if it is not there.
     pub out: PathBuf,
     /// Prints one line.
     pub print: fn(&str),
@@ -85,6 +85,8 @@ impl Demo {
     pub async fn run(options: Options) -> io::Result<bool> {
         let timeline = Timeline::new(now(), options.print);
         let capture_path = options.out.join("demo.pcapng");
+        std::fs::create_dir_all(&options.out)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", options.out.display())))?;
         let file = File::create(&capture_path)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", capture_path.display())))?;
         let mut pcap = PcapNg::new(BufWriter::new(file))?;
@@ -171,7 +173,7 @@ impl Demo {
             "left: {} ISAKMP SAs, {} ESP SAs, {} tunnels, {} sessions",
             status.isakmp_sas, status.esp_sas, status.l2tp_tunnels, status.l2tp_sessions
         );
-        timeline.step(now(), "gateway", "end", clean, &left);
+        timeline.step(now(), "gateway", "end", Severity::of(clean), &left);
         drop(driver);
         capture
             .lock()
@@ -228,11 +230,17 @@ fn log(core: &mut Gateway, timeline: &Timeline, key_log: &mut KeyLog) -> io::Res
     while let Some(event) = core.poll_event() {
         match event {
             // The road warriors tell the same story from their end.
-            GatewayEvent::Step { good: true, .. } => {}
             GatewayEvent::Step {
-                layer, good, text, ..
+                severity: Severity::Info,
+                ..
+            } => {}
+            GatewayEvent::Step {
+                layer,
+                severity,
+                text,
+                ..
             } => {
-                timeline.step(now(), "gateway", layer, good, &text);
+                timeline.step(now(), "gateway", layer, severity, &text);
             }
             GatewayEvent::Key(key) => key.write(key_log)?,
             GatewayEvent::Plain(_) => {}

@@ -2,7 +2,7 @@
 
 use super::timeline::Timeline;
 use crate::capture::{parse_udp, udp_packet};
-use crate::core::HEADROOM;
+use crate::core::{HEADROOM, Severity};
 use crate::io::now;
 use firewall::{Firewall, Ingress, Interface, InterfaceId, Verdict};
 use std::collections::{HashMap, HashSet};
@@ -102,7 +102,8 @@ impl Nat {
             .process(now(), ingress, buffer, packet, &|_| Some(wan));
         let Verdict::Forward { packet, .. } = verdict else {
             let text = format!("packet from {source} dropped: {verdict:?}");
-            self.timeline.step(now(), "hotel", "NAT", false, &text);
+            self.timeline
+                .step(now(), "hotel", "NAT", Severity::Failure, &text);
             return Ok(());
         };
         let Some(packet) = buffer.get(packet) else {
@@ -113,7 +114,8 @@ impl Nat {
         };
         if self.seen.insert((source, mapped)) {
             let text = format!("{source} leaves as {mapped}");
-            self.timeline.step(now(), "hotel", "NAT", true, &text);
+            self.timeline
+                .step(now(), "hotel", "NAT", Severity::Info, &text);
         }
         let socket = self.socket(mapped).await?;
         socket

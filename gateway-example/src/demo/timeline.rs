@@ -1,3 +1,4 @@
+use crate::core::Severity;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -19,13 +20,24 @@ impl Timeline {
         }
     }
 
-    pub(super) fn step(&self, now: Instant, who: &str, layer: &str, good: bool, text: &str) {
+    pub(super) fn step(
+        &self,
+        now: Instant,
+        who: &str,
+        layer: &str,
+        severity: Severity,
+        text: &str,
+    ) {
         let mut line = String::new();
         let at = now.saturating_duration_since(self.start).as_secs_f64();
-        let outcome = if good { "ok  " } else { "FAIL" };
-        let _ = write!(line, "{at:>8.3}s  {who:<8} {layer:<5} {outcome}  {text}");
+        let word = match severity {
+            Severity::Info => "ok",
+            Severity::Warning => "warn",
+            Severity::Failure => "FAIL",
+        };
+        let _ = write!(line, "{at:>8.3}s  {who:<8} {layer:<5} {word:<4}  {text}");
         (self.print)(&line);
-        if !good {
+        if severity == Severity::Failure {
             *self.failures.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         }
     }

@@ -4,7 +4,7 @@ use super::host::{Host, Ping, WebClient};
 use super::timeline::Timeline;
 use super::{OFFICE_HOST, PINGS};
 use crate::capture::{parse_udp, udp_packet};
-use crate::core::{Client, ClientEvent, Core, Forward, HEADROOM, Path, Transmit};
+use crate::core::{Client, ClientEvent, Core, Forward, HEADROOM, Path, Severity, Transmit};
 use crate::io::now;
 use std::io;
 use std::net::SocketAddr;
@@ -159,7 +159,11 @@ impl Warrior {
 
     fn on_event(&mut self, event: ClientEvent) {
         match event {
-            ClientEvent::Step { layer, good, text } => self.say(good, layer, &text),
+            ClientEvent::Step {
+                layer,
+                severity,
+                text,
+            } => self.timeline.step(now(), self.name, layer, severity, &text),
             ClientEvent::Connected { address, .. } => {
                 let mut host = Host::new(address, 32, now());
                 self.task = Task::Ping(Ping::start(&mut host, OFFICE_HOST));
@@ -208,6 +212,7 @@ impl Warrior {
     }
 
     fn say(&self, good: bool, layer: &str, text: &str) {
-        self.timeline.step(now(), self.name, layer, good, text);
+        self.timeline
+            .step(now(), self.name, layer, Severity::of(good), text);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Gateway, GatewayEvent, Session};
 use crate::aaa::{self, CallId, Caller};
 use crate::core::event::Event;
-use crate::core::{PeerId, convert};
+use crate::core::{PeerId, Severity, convert};
 use l2tp::SessionId;
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -15,7 +15,7 @@ impl Gateway {
                 self.step(GatewayEvent::Step {
                     layer: "l2tp",
                     peer: Some(peer),
-                    good: false,
+                    severity: Severity::Failure,
                     text: "call refused reason=peer_not_allowed: see l2tp.peers".into(),
                 });
                 self.stack.hang_up(now, session, "not from your address");
@@ -122,7 +122,7 @@ impl Gateway {
                     let step = GatewayEvent::Step {
                         layer: "aaa",
                         peer,
-                        good,
+                        severity: Severity::of(good),
                         text,
                     };
                     self.say(now, from, step);

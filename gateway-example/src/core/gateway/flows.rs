@@ -1,6 +1,7 @@
 //! What the firewall says and sends of its own.
 
 use super::{Gateway, GatewayEvent};
+use crate::core::Severity;
 use crate::core::answer::protocol_name;
 use firewall::{DropReason, Event, FlowInfo, IcmpError, InterfaceId};
 use std::time::Instant;
@@ -65,7 +66,7 @@ impl Gateway {
         let step = GatewayEvent::Step {
             layer: "firewall",
             peer: session.map(|session| session.peer),
-            good: true,
+            severity: Severity::Info,
             text,
         };
         self.say(now, Some(flow.source.ip()), step);

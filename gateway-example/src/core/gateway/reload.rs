@@ -3,7 +3,7 @@
 use super::{Gateway, GatewayEvent};
 use crate::config::{Change, Config};
 use crate::core::stack::StackError;
-use crate::core::{convert, sides};
+use crate::core::{Severity, convert, sides};
 use l2tp::SessionId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -109,7 +109,7 @@ impl Gateway {
             self.step(GatewayEvent::Step {
                 layer: "ppp",
                 peer,
-                good: true,
+                severity: Severity::Info,
                 text: "user changed in the configuration: session ends".into(),
             });
             self.close(now, session, "administrative");
