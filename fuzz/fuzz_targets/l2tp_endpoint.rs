@@ -188,18 +188,18 @@ fn of_call(end: &mut End, other: &mut End, now: Instant, session: SessionId, ste
         Step::Accept => drop(end.endpoint.accept(now, session)),
         Step::Answered => {
             let request = l2tp::CallConnected::default();
-            drop(end.endpoint.answered(now, session, request));
+            let _ = end.endpoint.answered(now, session, request);
         }
         Step::Report => {
             let errors = CallErrors::default();
-            drop(end.endpoint.report_errors(now, session, errors));
+            let _ = end.endpoint.report_errors(now, session, errors);
         }
         Step::LinkInfo => {
             let accm = Accm {
                 send: 0,
                 receive: 0,
             };
-            drop(end.endpoint.set_link_info(now, session, accm));
+            let _ = end.endpoint.set_link_info(now, session, accm);
         }
         Step::CloseSession => end.endpoint.close_session(now, session, CallResult::BUSY),
         Step::Data(skip) => {
