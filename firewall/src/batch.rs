@@ -46,10 +46,7 @@ impl Firewall {
         jobs: &mut [Job<'_>],
         route: &dyn Fn(IpAddr) -> Option<InterfaceId>,
     ) {
-        let ms = self.milliseconds(now);
-        if self.is_due(ms) {
-            self.expire(ms);
-        }
+        self.advance(now);
         for jobs in jobs.chunks_mut(BATCH) {
             let mut glances = [None; BATCH];
             let mut others = [const { None }; BATCH];
@@ -69,13 +66,23 @@ impl Firewall {
                 .touch(hashes.get(..jobs.len()).unwrap_or_default());
             for (job, (glance, other)) in jobs.iter_mut().zip(glances.iter().zip(&mut others)) {
                 let (ingress, packet) = (job.ingress, job.packet.clone());
-                let passed = glance.as_ref().and_then(|glance| {
-                    self.pass(ms, ingress, job.buf, packet.clone(), glance, route)
-                });
-                job.verdict = passed.unwrap_or_else(|| {
-                    let seen = other.get_or_insert_with(|| self.see(job.buf, &packet));
-                    self.judge(ms, ingress, job.buf, packet, seen.as_mut(), route)
-                });
+                let passed = glance
+                    .as_ref()
+                    .and_then(|glance| self.pass(ingress, job.buf, &packet, glance, route));
+                job.verdict = match passed {
+                    Some(egress) => Verdict::Forward { egress, packet },
+                    None => {
+                        let seen = other.get_or_insert_with(|| self.see(job.buf, &packet));
+                        self.judge(
+                            self.moment.ms,
+                            ingress,
+                            job.buf,
+                            packet,
+                            seen.as_mut(),
+                            route,
+                        )
+                    }
+                };
             }
         }
     }

@@ -29,9 +29,9 @@ pub(crate) fn compute(bytes: &[u8]) -> u16 {
 
 #[allow(clippy::cast_possible_truncation, reason = "folded to 16 bits before")]
 fn fold(mut sum: u32) -> u16 {
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
+    // Twice is enough: the first leaves at most 0x1fffe.
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
     sum as u16
 }
 

@@ -1,7 +1,8 @@
 //! The firewall's time: milliseconds since its first packet, and for what there are millions of,
 //! eighths of a second.
 
-use std::time::Duration;
+use crate::config::Timeouts;
+use std::time::{Duration, Instant};
 
 /// In eighths of a second; enough for 17 years.
 pub(crate) type Instant8 = u32;
@@ -22,4 +23,33 @@ pub(crate) fn end(ms: u64, timeout: Duration) -> Instant8 {
 
 pub(crate) fn milliseconds(at: Instant8) -> u64 {
     u64::from(at) * EIGHTH_MS
+}
+
+/// What all packets of one moment have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moment {
+    /// None: nothing is known yet.
+    at: Option<Instant>,
+    pub(crate) ms: u64,
+    pub(crate) floor: Instant8,
+    /// When flows end that have their last packet now: UDP, and TCP that is up.
+    pub(crate) udp_end: Instant8,
+    pub(crate) tcp_end: Instant8,
+}
+
+impl Moment {
+    /// `ms` since the start.
+    pub(crate) fn new(at: Instant, ms: u64, timeouts: &Timeouts) -> Self {
+        Self {
+            at: Some(at),
+            ms,
+            floor: floor(ms),
+            udp_end: end(ms, timeouts.udp),
+            tcp_end: end(ms, timeouts.tcp_established),
+        }
+    }
+
+    pub(crate) fn is(&self, now: Instant) -> bool {
+        self.at == Some(now)
+    }
 }

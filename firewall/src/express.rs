@@ -2,14 +2,13 @@
 //! options and in one piece, of a flow that goes on as it went. It works on integers as the flow
 //! keeps them. What differs in anything takes the long way, which would say the same of these.
 
-use crate::clock;
-use crate::event::{Ingress, Verdict};
+use crate::event::Ingress;
 use crate::firewall::Firewall;
 use crate::flow::{Ends, Way};
 use crate::interface::InterfaceId;
 use crate::process::Route;
-use crate::wire::{self, Protocol, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::wire::{self, Protocol};
+use std::net::IpAddr;
 use std::ops::Range;
 
 const IP_HEADER: usize = 20;
@@ -26,6 +25,7 @@ pub(crate) struct Glance {
 
 impl Firewall {
     /// Reads a packet; none if the short way is not for it.
+    #[inline]
     pub(crate) fn glance(&self, buf: &[u8], packet: &Range<usize>) -> Option<Glance> {
         let bytes = buf.get(packet.clone())?;
         #[rustfmt::skip]
@@ -47,11 +47,8 @@ impl Firewall {
             _ => return None,
         }
         let ends = Ends {
-            addresses: [
-                u32::from_be_bytes([s0, s1, s2, s3]),
-                u32::from_be_bytes([d0, d1, d2, d3]),
-            ],
-            ports: [u16::from_be_bytes([p0, p1]), u16::from_be_bytes([q0, q1])],
+            addresses: u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]),
+            ports: u32::from_be_bytes([p0, p1, q0, q1]),
         };
         Some(Glance {
             ends,
@@ -61,73 +58,51 @@ impl Firewall {
         })
     }
 
-    /// Translates a packet in place, if its flow goes on; else nothing has changed.
+    /// Translates a packet in place, if its flow goes on, and tells where it leaves; else nothing
+    /// has changed.
+    #[inline]
     pub(crate) fn pass(
         &mut self,
-        ms: u64,
         ingress: Ingress,
         buf: &mut [u8],
-        packet: Range<usize>,
-        glance: &Glance,
-        route: Route<'_>,
-    ) -> Option<Verdict> {
-        let bytes = buf.get_mut(packet.clone())?;
-        let egress = self.pass_known(ms, ingress, bytes, glance, route)?;
-        Some(Verdict::Forward { egress, packet })
-    }
-
-    fn pass_known(
-        &mut self,
-        ms: u64,
-        ingress: Ingress,
-        bytes: &mut [u8],
+        packet: &Range<usize>,
         glance: &Glance,
         route: Route<'_>,
     ) -> Option<InterfaceId> {
-        let (index, way) = self
+        let (flow, way) = self
             .table
             .find_v4(glance.ends, glance.protocol, glance.hash)?;
-        let flow = self.table.get(index)?;
+        let bytes = buf.get_mut(packet.clone())?;
         let [original, reply] = flow.interfaces;
-        let (came, led_to) = match way {
-            Way::Original => (original, reply),
-            Way::Reply => (reply, original),
+        let (came, led_to, usual) = match way {
+            Way::Original => (original, reply, ingress.ipsec || !flow.is_ipsec_only()),
+            Way::Reply => (reply, original, flow.is_replied()),
         };
-        let goes_on = came == ingress.interface
-            && flow.expires > clock::floor(ms)
-            && (way == Way::Original || flow.is_replied())
-            && (way == Way::Reply || ingress.ipsec || !flow.is_ipsec_only());
-        self.interfaces.get(came)?;
+        let goes_on = usual && came == ingress.interface && flow.expires > self.moment.floor;
         let target = flow.leaving(way);
-        let [_, destination] = target.addresses;
-        let destination = IpAddr::V4(Ipv4Addr::from_bits(destination));
-        if !goes_on || self.interfaces.is_own(destination) || route(destination)? != led_to {
+        let destination = IpAddr::V4(target.destination());
+        if !goes_on
+            || self.interfaces.longest(came) == 0
+            || self.interfaces.longest(led_to) < glance.length
+            || self.interfaces.is_own(destination)
+            || route(destination)? != led_to
+        {
             return None;
         }
-        let mtu = self.interfaces.get(led_to)?.mtu;
-        if mtu.is_some_and(|mtu| glance.length > mtu) {
-            return None;
-        }
-        let mut tcp = None;
-        if glance.protocol == Protocol::TCP {
-            let segment = bytes.get(IP_HEADER..glance.length.into())?;
-            let segment = wire::segment(segment)?;
-            let flags = segment.flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
-            let mut state = flow.tcp();
-            if flags != TCP_ACK || !state.accept(way, &segment) {
-                return None;
-            }
-            tcp = Some(state);
-        }
-        let expires = flow.end(ms, tcp.as_ref(), &self.config.timeouts);
-        let flow = self.table.get_mut(index)?;
+        let expires = match glance.protocol {
+            Protocol::TCP => self.moment.tcp_end,
+            _ => self.moment.udp_end,
+        };
         if expires < flow.expires {
             return None;
         }
-        flow.expires = expires;
-        if let Some(tcp) = tcp {
-            flow.set_tcp(&tcp);
+        if glance.protocol == Protocol::TCP {
+            let segment = wire::segment(bytes.get(IP_HEADER..glance.length.into())?)?;
+            if !flow.goes_on(way, &segment) {
+                return None;
+            }
         }
+        flow.expires = expires;
         if target != glance.ends {
             wire::rewrite_plain(bytes, glance.protocol, glance.ends, target);
         }
@@ -138,7 +113,7 @@ impl Firewall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Interface, Nat, Rule, RuleAction};
+    use crate::{Config, Interface, Nat, Rule, RuleAction, Verdict};
     use proptest::prelude::*;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -260,10 +235,8 @@ mod tests {
                 };
                 let range = 0..one.len();
                 let verdict = short.process(now, ingress, &mut one, range.clone(), &route);
-                let ms = long.milliseconds(now);
-                if long.is_due(ms) {
-                    long.expire(ms);
-                }
+                long.advance(now);
+                let ms = long.moment.ms;
                 let mut seen = long.see(&two, &range);
                 let expected = long.judge(ms, ingress, &mut two, range, seen.as_mut(), &route);
                 prop_assert_eq!(&verdict, &expected);

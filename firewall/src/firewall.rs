@@ -1,4 +1,4 @@
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::config::{Config, ConfigError};
 use crate::event::{CloseReason, DropReason, Event, FlowInfo, FlowStatus, Transmit};
 use crate::flow::NONE;
@@ -34,6 +34,8 @@ pub struct Firewall {
     events_lost: u64,
     /// The first `now`, from which milliseconds are counted.
     start: Option<Instant>,
+    /// The last `now` of a packet.
+    pub(crate) moment: Moment,
     /// No timer is due before, in milliseconds.
     next_timeout: u64,
     /// ICMP errors that may be sent, in thousandths, and when that was.
@@ -77,6 +79,7 @@ impl Firewall {
             events: VecDeque::new(),
             events_lost: 0,
             start: None,
+            moment: Moment::default(),
             next_timeout: u64::MAX,
         };
         firewall.resolve();
@@ -92,6 +95,7 @@ impl Firewall {
         config.check()?;
         self.rule_hits = vec![0; config.rules.len()];
         self.config = config;
+        self.moment = Moment::default();
         self.resolve();
         Ok(())
     }
@@ -301,9 +305,16 @@ impl Firewall {
         since.as_secs() * 1000 + u64::from(since.subsec_millis())
     }
 
-    /// Whether a timer may be due.
-    pub(crate) fn is_due(&self, ms: u64) -> bool {
-        ms >= self.next_timeout
+    /// Begins with a packet: what is over by `now` ends.
+    #[inline]
+    pub(crate) fn advance(&mut self, now: Instant) {
+        if !self.moment.is(now) {
+            let ms = self.milliseconds(now);
+            self.moment = Moment::new(now, ms, &self.config.timeouts);
+        }
+        if self.moment.ms >= self.next_timeout {
+            self.expire(self.moment.ms);
+        }
     }
 
     /// Ends a flow.

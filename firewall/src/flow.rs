@@ -7,8 +7,8 @@ use crate::firewall::user_of;
 use crate::hash::Key;
 use crate::interface::InterfaceId;
 use crate::list::{Link, UNLINKED};
-use crate::tcp::{Side, Tcp};
-use crate::wire::{Packet, Protocol};
+use crate::tcp::{self, Side, Tcp};
+use crate::wire::{Packet, Protocol, Segment};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A packet's addresses and ports in the direction it travels.
@@ -39,11 +39,8 @@ impl Tuple {
     pub(crate) fn hash(&self, key: Key) -> u64 {
         match (self.source.0, self.destination.0) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let ends = Ends {
-                    addresses: [source.to_bits(), destination.to_bits()],
-                    ports: [self.source.1, self.destination.1],
-                };
-                ends.hash(key, self.protocol)
+                Ends::new(source, self.source.1, destination, self.destination.1)
+                    .hash(key, self.protocol)
             }
             (source, destination) => {
                 let ports = u64::from(self.protocol.0) << 32
@@ -57,20 +54,51 @@ impl Tuple {
     }
 }
 
-/// Source and destination of an IPv4 packet.
+/// Source and destination of an IPv4 packet, as they lie in it: the source above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
-    pub(crate) addresses: [u32; 2],
-    pub(crate) ports: [u16; 2],
+    pub(crate) addresses: u64,
+    pub(crate) ports: u32,
 }
 
 impl Ends {
+    fn new(source: Ipv4Addr, from: u16, destination: Ipv4Addr, to: u16) -> Self {
+        Self {
+            addresses: u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits()),
+            ports: u32::from(from) << 16 | u32::from(to),
+        }
+    }
+
+    /// Of the destination.
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    pub(crate) fn destination(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.addresses as u32)
+    }
+
     /// As a [`Tuple`]'s.
     pub(crate) fn hash(self, key: Key, protocol: Protocol) -> u64 {
-        let [source, destination] = self.addresses.map(u64::from);
-        let [from, to] = self.ports.map(u64::from);
-        let ports = u64::from(protocol.0) << 32 | from << 16 | to;
-        key.hash([source << 32 | destination, ports])
+        let ports = u64::from(protocol.0) << 32 | u64::from(self.ports);
+        key.hash([self.addresses, ports])
+    }
+
+    /// Source for destination.
+    pub(crate) fn reversed(self) -> Self {
+        Self {
+            addresses: self.addresses.rotate_left(32),
+            ports: self.ports.rotate_left(16),
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "halves")]
+    fn split(self) -> [(IpAddr, u16); 2] {
+        let end = |address: u64, port: u32| {
+            let address = Ipv4Addr::from_bits(address as u32);
+            (IpAddr::V4(address), port as u16)
+        };
+        [
+            end(self.addresses >> 32, self.ports >> 16),
+            end(self.addresses, self.ports),
+        ]
     }
 }
 
@@ -120,10 +148,10 @@ const INBOUND: u8 = 16;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(128))]
 pub(crate) struct Flow {
-    /// Source and destination as its first packet came, and as its answers come; IPv6 is not
-    /// translated, and has its source here.
-    addresses: [u32; 4],
-    ports: [u16; 4],
+    /// [`Ends`] as its first packet came, and as its answers come; IPv6 is not translated, and has
+    /// its source here.
+    addresses: [u64; 2],
+    ports: [u32; 2],
     /// Where packets of each direction come in.
     pub(crate) interfaces: [InterfaceId; 2],
     /// When it is over.
@@ -133,7 +161,7 @@ pub(crate) struct Flow {
     pub(crate) protocol: Protocol,
     flags: u8,
 
-    v6_destination: [u32; 4],
+    v6_destination: [u64; 2],
     pub(crate) links: [Link; 3],
     /// The mapping that it uses.
     pub(crate) mapping: u32,
@@ -152,15 +180,15 @@ const NO_RULE: u16 = u16::MAX;
 impl Default for Flow {
     fn default() -> Self {
         Self {
-            addresses: [0; 4],
-            ports: [0; 4],
+            addresses: [0; 2],
+            ports: [0; 2],
             interfaces: [InterfaceId::LOCAL; 2],
             expires: 0,
             sides: [Side::default(); 2],
             tcp_marks: 0,
             protocol: Protocol(0),
             flags: 0,
-            v6_destination: [0; 4],
+            v6_destination: [0; 2],
             links: [UNLINKED; 3],
             mapping: NONE,
             of_host: 0,
@@ -180,13 +208,9 @@ impl Flow {
         interfaces: [InterfaceId; 2],
         tcp: Tcp,
     ) -> Option<Self> {
+        let ports = |tuple: Tuple| u32::from(tuple.source.1) << 16 | u32::from(tuple.destination.1);
         let mut flow = Self {
-            ports: [
-                original.source.1,
-                original.destination.1,
-                reply.source.1,
-                reply.destination.1,
-            ],
+            ports: [ports(original), ports(reply)],
             interfaces,
             protocol: original.protocol,
             flags: LIVE,
@@ -199,12 +223,12 @@ impl Flow {
             reply.destination.0,
         ) {
             (IpAddr::V4(a), IpAddr::V4(b), IpAddr::V4(c), IpAddr::V4(d)) => {
-                flow.addresses = [a, b, c, d].map(Ipv4Addr::to_bits);
+                flow.addresses = [(a, b), (c, d)].map(|(a, b)| Ends::new(a, 0, b, 0).addresses);
             }
             (IpAddr::V6(source), IpAddr::V6(destination), ..) => {
                 flow.flags |= V6;
-                flow.addresses = words(source);
-                flow.v6_destination = words(destination);
+                flow.addresses = halves(source.into());
+                flow.v6_destination = halves(destination.into());
             }
             _ => return None,
         }
@@ -265,17 +289,21 @@ impl Flow {
         }
     }
 
+    /// Whether a segment goes on in a connection that is up, as most do; takes note of it if so.
+    pub(crate) fn goes_on(&mut self, way: Way, segment: &Segment) -> bool {
+        tcp::goes_on(&mut self.sides, self.tcp_marks, way, segment)
+    }
+
     /// As packets of this direction come.
     pub(crate) fn tuple(&self, way: Way) -> Tuple {
-        let ([a, b, c, d], [p, q, r, s]) = (self.addresses, self.ports);
-        let v4 = |bits: u32, port: u16| (IpAddr::V4(Ipv4Addr::from_bits(bits)), port);
-        let v6 = |words: [u32; 4], port: u16| (IpAddr::V6(address(words)), port);
-        let (source, destination) = match (self.has(V6), way) {
-            (false, Way::Original) => (v4(a, p), v4(b, q)),
-            (false, Way::Reply) => (v4(c, r), v4(d, s)),
-            (true, Way::Original) => (v6(self.addresses, p), v6(self.v6_destination, q)),
-            (true, Way::Reply) => (v6(self.v6_destination, r), v6(self.addresses, s)),
-        };
+        let [mut source, mut destination] = self.ends(way).split();
+        if self.has(V6) {
+            let (from, to) = match way {
+                Way::Original => (self.addresses, self.v6_destination),
+                Way::Reply => (self.v6_destination, self.addresses),
+            };
+            (source.0, destination.0) = (address(from).into(), address(to).into());
+        }
         Tuple {
             protocol: self.protocol,
             source,
@@ -288,25 +316,16 @@ impl Flow {
         if !self.is_live() || tuple.protocol != self.protocol {
             return None;
         }
-        let ports = (tuple.source.1, tuple.destination.1);
-        let [p, q, r, s] = self.ports;
-        let (original, reply) = match (tuple.source.0, tuple.destination.0, self.has(V6)) {
+        let (from, to) = (tuple.source.1, tuple.destination.1);
+        match (tuple.source.0, tuple.destination.0, self.has(V6)) {
             (IpAddr::V4(source), IpAddr::V4(destination), false) => {
-                let ends = (source.to_bits(), destination.to_bits());
-                let [a, b, c, d] = self.addresses;
-                (ends == (a, b), ends == (c, d))
+                self.way_of_v4(Ends::new(source, from, destination, to), tuple.protocol)
             }
-            (IpAddr::V6(source), IpAddr::V6(destination), true) => {
-                let ends = (words(source), words(destination));
-                let (a, b) = (self.addresses, self.v6_destination);
-                (ends == (a, b), ends == (b, a))
+            (IpAddr::V6(_), IpAddr::V6(_), true) => {
+                let ways = [Way::Original, Way::Reply];
+                ways.into_iter().find(|way| self.tuple(*way) == *tuple)
             }
-            _ => return None,
-        };
-        if original && ports == (p, q) {
-            Some(Way::Original)
-        } else {
-            (reply && ports == (r, s)).then_some(Way::Reply)
+            _ => None,
         }
     }
 
@@ -315,33 +334,26 @@ impl Flow {
         if self.flags & (LIVE | V6) != LIVE || protocol != self.protocol {
             return None;
         }
-        let [original, reply] = self.ends();
-        if ends == original {
+        if ends == self.ends(Way::Original) {
             Some(Way::Original)
         } else {
-            (ends == reply).then_some(Way::Reply)
+            (ends == self.ends(Way::Reply)).then_some(Way::Reply)
         }
     }
 
-    /// Of an IPv4 flow, as packets of each direction come.
-    fn ends(&self) -> [Ends; 2] {
-        let ([a, b, c, d], [p, q, r, s]) = (self.addresses, self.ports);
-        let ends = |addresses, ports| Ends { addresses, ports };
-        [ends([a, b], [p, q]), ends([c, d], [r, s])]
+    /// Of an IPv4 flow, as packets of this direction come.
+    fn ends(&self, way: Way) -> Ends {
+        let ([original, reply], [ports, reply_ports]) = (self.addresses, self.ports);
+        let (addresses, ports) = match way {
+            Way::Original => (original, ports),
+            Way::Reply => (reply, reply_ports),
+        };
+        Ends { addresses, ports }
     }
 
     /// Of an IPv4 flow, as packets of this direction leave.
     pub(crate) fn leaving(&self, way: Way) -> Ends {
-        let [original, reply] = self.ends();
-        let Ends { addresses, ports } = match way {
-            Way::Original => reply,
-            Way::Reply => original,
-        };
-        let ([to, from], [to_port, from_port]) = (addresses, ports);
-        Ends {
-            addresses: [from, to],
-            ports: [from_port, to_port],
-        }
+        self.ends(way.other()).reversed()
     }
 
     /// Hashes of both tuples.
@@ -401,17 +413,8 @@ impl Flow {
     }
 }
 
-fn words(address: Ipv6Addr) -> [u32; 4] {
-    let [a, b] = halves(IpAddr::V6(address));
-    #[allow(clippy::cast_possible_truncation, reason = "the lower halves")]
-    [(a >> 32) as u32, a as u32, (b >> 32) as u32, b as u32]
-}
-
-fn address(words: [u32; 4]) -> Ipv6Addr {
-    let bits = words
-        .into_iter()
-        .fold(0, |bits, word| bits << 32 | u128::from(word));
-    Ipv6Addr::from_bits(bits)
+fn address([high, low]: [u64; 2]) -> Ipv6Addr {
+    Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low))
 }
 
 /// A flow's first line is full, and its second is the last.

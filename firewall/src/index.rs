@@ -44,6 +44,7 @@ impl Default for Index {
 
 impl Index {
     /// The place with this hash that `same` recognizes.
+    #[inline]
     pub(crate) fn find(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let found = self.table.find(hash, &mut same);
         match &self.old {
@@ -142,15 +143,18 @@ impl Table {
         (0..size).map(move |n| (home + n) & (size - 1))
     }
 
+    #[inline]
     fn find(&self, hash: u64, same: &mut impl FnMut(u32) -> bool) -> Option<u32> {
-        for at in self.walk(hash) {
+        let (tag, mut at) = (tag(hash), self.home(hash));
+        for _ in 0..self.buckets.len() {
             let bucket = self.buckets.get(at)?;
-            if let Some(place) = bucket.matching(tag(hash)).find(|place| same(*place)) {
+            if let Some(place) = bucket.matching(tag).find(|place| same(*place)) {
                 return Some(place);
             }
             if bucket.passed == 0 {
                 return None;
             }
+            at = (at + 1) & (self.buckets.len() - 1);
         }
         None
     }
@@ -217,17 +221,19 @@ impl Bucket {
     fn matching(&self, tag: u8) -> impl Iterator<Item = u32> {
         let [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb] = self.tags;
         let first = u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
-        let rest = u64::from(u32::from_le_bytes([t8, t9, ta, tb])) | !0 << 32;
+        let rest = u64::from(u32::from_le_bytes([t8, t9, ta, tb]));
         let pattern = u64::from(tag) * LOW_BITS;
-        let mut hits = [zeros(first ^ pattern), zeros(rest ^ pattern)];
+        // Byte by byte: the lowest bit for one of the first eight, the next for one of the rest.
+        let mut hits = zeros(first ^ pattern) >> 7 | (zeros(rest ^ pattern) & 0xffff_ffff) >> 6;
         std::iter::from_fn(move || {
-            let (word, before) = match &mut hits {
-                [first, _] if *first != 0 => (first, 0),
-                [_, rest] => (rest, 8),
-            };
-            let at = before + usize::try_from(word.trailing_zeros() / 8).ok()?;
-            *word &= word.wrapping_sub(1);
-            self.places.get(at).copied()
+            if hits == 0 {
+                return None;
+            }
+            let bit = hits.trailing_zeros();
+            hits &= hits - 1;
+            self.places
+                .get(usize::try_from(bit / 8 + bit % 2 * 8).ok()?)
+                .copied()
         })
     }
 

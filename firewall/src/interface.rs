@@ -21,6 +21,9 @@ const WAITING: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Interfaces {
     slots: Vec<(InterfaceId, Option<Interface>)>,
+    /// Of each slot, for the short way: whose it is, and the longest packet for it, 0 if it is
+    /// nobody's.
+    brief: Vec<(InterfaceId, u16)>,
     free: VecDeque<usize>,
     /// With how many interfaces name them, so that no packet walks through all interfaces.
     own: HashMap<IpAddr, usize, Key>,
@@ -36,6 +39,7 @@ impl Interfaces {
     pub(crate) fn new(key: Key) -> Self {
         Self {
             slots: Vec::new(),
+            brief: Vec::new(),
             free: VecDeque::new(),
             own: HashMap::with_hasher(key),
             own_filter: 0,
@@ -52,6 +56,26 @@ impl Interfaces {
     pub(crate) fn get(&self, id: InterfaceId) -> Option<&Interface> {
         let (current, interface) = self.slots.get(index(id))?;
         interface.as_ref().filter(|_| *current == id)
+    }
+
+    /// The longest packet that an interface carries; 0 if there is none of this name.
+    pub(crate) fn longest(&self, id: InterfaceId) -> u16 {
+        let brief = self.brief.get(index(id));
+        brief
+            .filter(|(of, _)| *of == id)
+            .map_or(0, |(_, most)| *most)
+    }
+
+    fn note(&mut self, at: usize) {
+        let Some((id, interface)) = self.slots.get(at) else {
+            return;
+        };
+        let longest = |interface: &Interface| interface.mtu.unwrap_or(u16::MAX);
+        let brief = (*id, interface.as_ref().map_or(0, longest));
+        match self.brief.get_mut(at) {
+            Some(place) => *place = brief,
+            None => self.brief.push(brief),
+        }
     }
 
     /// Which side an interface is on; the router itself is private.
@@ -76,7 +100,7 @@ impl Interfaces {
             None
         };
         let at = reuse.unwrap_or(self.slots.len());
-        match self.slots.get_mut(at) {
+        let id = match self.slots.get_mut(at) {
             Some((id, slot)) => {
                 *id = InterfaceId(id.0.wrapping_add(1 << INDEX_BITS));
                 if *id == InterfaceId::LOCAL {
@@ -90,13 +114,16 @@ impl Interfaces {
                 self.slots.push((id, Some(interface)));
                 id
             }
-        }
+        };
+        self.note(at);
+        id
     }
 
     pub(crate) fn remove(&mut self, id: InterfaceId) -> Option<Interface> {
         self.get(id)?;
         let at = index(id);
         let interface = self.slots.get_mut(at)?.1.take()?;
+        self.note(at);
         self.free.push_back(at);
         self.count(&interface, false);
         Some(interface)
@@ -107,6 +134,7 @@ impl Interfaces {
         self.get(id)?;
         self.count(&interface, true);
         let old = self.slots.get_mut(index(id))?.1.replace(interface)?;
+        self.note(index(id));
         self.count(&old, false);
         Some(old)
     }
@@ -135,6 +163,7 @@ impl Interfaces {
         }
     }
 
+    #[inline]
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.own_filter & filter_bit(address) != 0 && self.own.contains_key(&address)
     }

@@ -78,17 +78,14 @@ impl Firewall {
         packet: Range<usize>,
         route: &dyn Fn(IpAddr) -> Option<InterfaceId>,
     ) -> Verdict {
-        let ms = self.milliseconds(now);
-        if self.is_due(ms) {
-            self.expire(ms);
-        }
+        self.advance(now);
         if let Some(glance) = self.glance(buf, &packet)
-            && let Some(verdict) = self.pass(ms, ingress, buf, packet.clone(), &glance, route)
+            && let Some(egress) = self.pass(ingress, buf, &packet, &glance, route)
         {
-            return verdict;
+            return Verdict::Forward { egress, packet };
         }
         let mut seen = self.see(buf, &packet);
-        self.judge(ms, ingress, buf, packet, seen.as_mut(), route)
+        self.judge(self.moment.ms, ingress, buf, packet, seen.as_mut(), route)
     }
 
     /// Reads a packet.

@@ -72,8 +72,14 @@ impl Table {
     }
 
     /// The same of an IPv4 packet.
-    pub(crate) fn find_v4(&self, ends: Ends, protocol: Protocol, hash: u64) -> Option<(u32, Way)> {
-        self.find_by(hash, |flow| flow.way_of_v4(ends, protocol))
+    pub(crate) fn find_v4(
+        &mut self,
+        ends: Ends,
+        protocol: Protocol,
+        hash: u64,
+    ) -> Option<(&mut Flow, Way)> {
+        let (index, way) = self.find_by(hash, |flow| flow.way_of_v4(ends, protocol))?;
+        Some((self.slab.get_mut(index)?, way))
     }
 
     fn find_by(&self, hash: u64, way_of: impl Fn(&Flow) -> Option<Way>) -> Option<(u32, Way)> {

@@ -112,6 +112,52 @@ impl State {
     }
 }
 
+/// Of the two sides, the one that sends this way and the one that receives.
+fn ends(sides: &mut [Side; 2], way: Way) -> (&mut Side, &mut Side) {
+    let [original, reply] = sides;
+    match way {
+        Way::Original => (original, reply),
+        Way::Reply => (reply, original),
+    }
+}
+
+/// What [`Tcp::accept`] does, of a segment that opens and ends nothing, of a connection that is up
+/// and stays so; false if it is not that, and nothing has changed.
+pub(crate) fn goes_on(sides: &mut [Side; 2], marks: u16, way: Way, segment: &Segment) -> bool {
+    let flags = segment.flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
+    let state = State::of(marks >> STATE_SHIFT);
+    let up = matches!(state, State::Established | State::Fin(_)) && marks & LOOSE == 0;
+    let (sender, receiver) = ends(sides, way);
+    if flags != TCP_ACK || !up || !fits(sender, receiver, segment) {
+        return false;
+    }
+    let [scales, _] = marks.to_le_bytes();
+    let scale = match way {
+        Way::Original => scales & 15,
+        Way::Reply => scales >> 4,
+    };
+    note(sender, receiver, scale, segment);
+    true
+}
+
+/// Whether a segment lies where its sender's can, and acknowledges what its receiver has sent.
+fn fits(sender: &Side, receiver: &Side, segment: &Segment) -> bool {
+    let lag = sender.window.max(MAX_ACK_LAG);
+    !after(segment.seq, sender.max_end)
+        && !after(sender.end.wrapping_sub(receiver.window), segment.end())
+        && !after(segment.ack, receiver.end)
+        && !after(receiver.end.wrapping_sub(lag), segment.ack)
+}
+
+fn note(sender: &mut Side, receiver: &mut Side, scale: u8, segment: &Segment) {
+    let window = u32::from(segment.window) << scale.min(14);
+    sender.end = later(segment.end(), sender.end);
+    sender.window = sender.window.max(window);
+    // A closed window is still probed with one byte (RFC 9293 section 3.8.6.1).
+    let offered = segment.ack.wrapping_add(window.max(1));
+    receiver.max_end = later(offered, receiver.max_end);
+}
+
 impl Tcp {
     /// From what a flow keeps; `reopening` is seldom asked for.
     pub(crate) fn load(sides: [Side; 2], marks: u16, reopening: impl Fn() -> (u32, u8)) -> Self {
@@ -307,40 +353,20 @@ impl Tcp {
                     && segment.flags & !0xc0 == TCP_ACK
                     && segment.length == 0;
             }
-            if !self.fits(way, segment) {
+            let [original, reply] = self.scales;
+            let scale = match (segment.has(TCP_SYN), way) {
+                (true, _) => 0,
+                (false, Way::Original) => original,
+                (false, Way::Reply) => reply,
+            };
+            let (sender, receiver) = ends(&mut self.sides, way);
+            if !fits(sender, receiver, segment) {
                 return false;
             }
-            self.note(way, segment);
+            note(sender, receiver, scale, segment);
         }
         self.advance(way, segment);
         true
-    }
-
-    fn fits(&self, way: Way, segment: &Segment) -> bool {
-        let (sender, receiver) = (self.side(way), self.side(way.other()));
-        let lag = sender.window.max(MAX_ACK_LAG);
-        !after(segment.seq, sender.max_end)
-            && !after(sender.end.wrapping_sub(receiver.window), segment.end())
-            && !after(segment.ack, receiver.end)
-            && !after(receiver.end.wrapping_sub(lag), segment.ack)
-    }
-
-    fn note(&mut self, way: Way, segment: &Segment) {
-        let [original, reply] = self.scales;
-        let scale = match (segment.has(TCP_SYN), way) {
-            (true, _) => 0,
-            (false, Way::Original) => original,
-            (false, Way::Reply) => reply,
-        };
-        let window = u32::from(segment.window) << scale.min(14);
-        let (mut sender, mut receiver) = (self.side(way), self.side(way.other()));
-        sender.end = later(segment.end(), sender.end);
-        sender.window = sender.window.max(window);
-        // A closed window is still probed with one byte (RFC 9293 section 3.8.6.1).
-        let offered = segment.ack.wrapping_add(window.max(1));
-        receiver.max_end = later(offered, receiver.max_end);
-        self.set(way, sender);
-        self.set(way.other(), receiver);
     }
 
     fn advance(&mut self, way: Way, segment: &Segment) {

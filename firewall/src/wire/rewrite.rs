@@ -39,7 +39,7 @@ pub(crate) fn rewrite(
     }
     addresses.mend(bytes, 10);
     match view.body {
-        Body::Udp => mend_udp(bytes, field(6), addresses.and(ports)),
+        Body::Udp => addresses.and(ports).mend_udp(bytes, field(6)),
         Body::Tcp(_) => addresses.and(ports).mend(bytes, field(16)),
         Body::Query { .. } if ports != Change::default() => ports.mend(bytes, field(2)),
         Body::Query { .. } | Body::Error { .. } | Body::LinkLocal | Body::Other => {}
@@ -48,44 +48,34 @@ pub(crate) fn rewrite(
 
 /// [`rewrite`] of UDP or TCP behind an IPv4 header without options.
 pub(crate) fn rewrite_plain(bytes: &mut [u8], protocol: Protocol, old: Ends, new: Ends) {
-    let (mut addresses, mut ports) = (Change::default(), Change::default());
-    let ends = |of: Ends| {
-        let ([a, b], [p, q]) = (of.addresses, of.ports);
-        [(a, p), (b, q)]
-    };
-    for ((old, old_port), (new, new_port)) in ends(old).into_iter().zip(ends(new)) {
-        if (old, old_port) != (new, new_port) {
-            addresses.of(old.into(), new.into());
-            ports.word(old_port, new_port);
-        }
-    }
-    let Some(header) = bytes.first_chunk_mut::<24>() else {
+    let Some(header) = bytes.first_chunk_mut::<28>() else {
         return;
     };
-    let ([a, b], [p, q]) = (new.addresses, new.ports);
-    let (ends, ports_at) = header.split_at_mut(20);
-    if let Some(to) = ends.last_chunk_mut::<8>() {
-        *to = (u64::from(a) << 32 | u64::from(b)).to_be_bytes();
-    }
-    if let Some(to) = ports_at.first_chunk_mut::<4>() {
-        *to = (u32::from(p) << 16 | u32::from(q)).to_be_bytes();
-    }
-    addresses.mend(bytes, 10);
+    // What stays as it was adds 0xffff, which is nothing.
+    let addresses = words(!old.addresses).wrapping_add(words(new.addresses));
+    let ports = words((!old.ports).into()).wrapping_add(words(new.ports.into()));
+    let both = Change(addresses.wrapping_add(ports));
+    #[rustfmt::skip]
+    let [
+        .., sum_0, sum_1, s0, s1, s2, s3, d0, d1, d2, d3, p0, p1, q0, q1, _, _, udp_0, udp_1,
+    ] = header;
+    [*sum_0, *sum_1] = Change(addresses).applied([*sum_0, *sum_1]);
+    [*s0, *s1, *s2, *s3, *d0, *d1, *d2, *d3] = new.addresses.to_be_bytes();
+    [*p0, *p1, *q0, *q1] = new.ports.to_be_bytes();
     match protocol {
-        Protocol::UDP => mend_udp(bytes, 26, addresses.and(ports)),
-        _ => addresses.and(ports).mend(bytes, 36),
+        Protocol::UDP => [*udp_0, *udp_1] = both.applied_udp([*udp_0, *udp_1]),
+        _ => both.mend(bytes, 36),
     }
 }
 
-/// No checksum stays none; one that comes out as 0 is sent as all ones (RFC 768).
-fn mend_udp(bytes: &mut [u8], at: usize, change: Change) {
-    if word(bytes, at) != Some(0) {
-        change.mend(bytes, at);
-        if word(bytes, at) == Some(0) {
-            put(bytes, at, 0xffff);
-        }
-    }
+/// The sum of the four words of `bits`.
+#[allow(clippy::cast_possible_truncation, reason = "the halves' sum is small")]
+fn words(bits: u64) -> u32 {
+    let halves = (bits & EVERY_OTHER).wrapping_add(bits >> 16 & EVERY_OTHER);
+    (halves.wrapping_add(halves >> 32) & 0xffff_ffff) as u32
 }
+
+const EVERY_OTHER: u64 = 0x0000_ffff_0000_ffff;
 
 impl Packet {
     fn is_query(&self) -> bool {
@@ -113,18 +103,42 @@ impl Change {
     }
 
     fn of(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
-        let ([old_high, old_low], [high, low]) = (words(old), words(new));
-        self.word(old_high, high);
-        self.word(old_low, low);
+        let change = words((!old.to_bits()).into()).wrapping_add(words(new.to_bits().into()));
+        self.0 = self.0.saturating_add(change);
     }
 
     fn and(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
+    fn applied(self, sum: [u8; 2]) -> [u8; 2] {
+        checksum::change(u16::from_be_bytes(sum), self.0).to_be_bytes()
+    }
+
+    /// No checksum stays none; one that comes out as 0 is sent as all ones (RFC 768).
+    fn applied_udp(self, sum: [u8; 2]) -> [u8; 2] {
+        match sum {
+            [0, 0] => sum,
+            _ => match self.applied(sum) {
+                [0, 0] => [0xff; 2],
+                sum => sum,
+            },
+        }
+    }
+
     fn mend(self, bytes: &mut [u8], at: usize) {
         if let Some(sum) = word(bytes, at) {
             put(bytes, at, checksum::change(sum, self.0));
+        }
+    }
+
+    fn mend_udp(self, bytes: &mut [u8], at: usize) {
+        if let Some(sum) = word(bytes, at) {
+            put(
+                bytes,
+                at,
+                u16::from_be_bytes(self.applied_udp(sum.to_be_bytes())),
+            );
         }
     }
 }
@@ -187,11 +201,6 @@ pub(crate) fn fragment(bytes: &[u8], view: &Packet, mtu: u16) -> Vec<Vec<u8>> {
         packet
     });
     pieces.collect()
-}
-
-fn words(address: Ipv4Addr) -> [u16; 2] {
-    let [a, b, c, d] = address.octets();
-    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
 
 pub(super) fn mend(bytes: &mut [u8], at: usize, old: &[u16], new: &[u16]) {
