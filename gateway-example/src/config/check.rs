@@ -169,7 +169,7 @@ impl Checker<'_> {
             self.wrong(
                 name,
                 "there are no credentials: $CREDENTIALS_DIRECTORY is not set",
-                "start the gateway by systemd with LoadCredential=, or name a file instead",
+                "start the gateway by systemd with LoadCredential=, set it to the folder where they lie, or name a file instead",
             )
         })?;
         self.first_line(name, &Path::new(&folder).join(name.get_ref()))
