@@ -38,9 +38,11 @@ const PATHS: [Path; 15] = [
     ("l2tp_data_in", |now, n| l2tp_in(now, n)),
     ("ppp_out", |now, n| ppp_out(now, n)),
     ("ppp_in", |now, n| ppp_in(now, n)),
-    ("firewall_known_flow", |now, n| firewall(now, n, 1)),
-    ("firewall_thousand_flows", |now, n| firewall(now, n, 1000)),
-    ("firewall_new_flow", |now, n| firewall(now, n, n)),
+    ("firewall_known_flow", |now, n| firewall(now, n, Some(1))),
+    ("firewall_thousand_flows", |now, n| {
+        firewall(now, n, Some(1000))
+    }),
+    ("firewall_new_flow", |now, n| firewall(now, n, None)),
     ("isakmp_first_message", |now, n| first_message(now, n)),
 ];
 
@@ -115,8 +117,12 @@ fn batch(now: Instant, times: u32, algorithms: Algorithms) {
 fn classify(times: u32) {
     let datagram = [7; 100];
     for _ in 0..times {
-        let range = 0..datagram.len();
-        natt::classify(natt::PortKind::Natt, black_box(&datagram), range).unwrap();
+        let range = black_box(0..datagram.len());
+        let _ = black_box(natt::classify(
+            natt::PortKind::Natt,
+            black_box(&datagram),
+            range,
+        ));
     }
 }
 
@@ -130,8 +136,8 @@ fn l2tp_out(now: Instant, times: u32) {
     let (mut lac, _, session) = call(now);
     let mut buf = vec![0x55; SIZE + 128];
     for _ in 0..times {
-        lac.encapsulate(session, black_box(&mut buf), 64..64 + SIZE)
-            .unwrap();
+        let message = lac.encapsulate(session, black_box(&mut buf), 64..64 + SIZE);
+        black_box(message).unwrap();
     }
 }
 
@@ -140,8 +146,8 @@ fn l2tp_in(now: Instant, times: u32) {
     let mut buf = vec![0x55; SIZE + 128];
     let message = lac.encapsulate(session, &mut buf, 64..64 + SIZE).unwrap();
     for _ in 0..times {
-        lns.handle_datagram(now, PATH, black_box(&mut buf), message.clone())
-            .unwrap();
+        let payload = lns.handle_datagram(now, PATH, black_box(&mut buf), message.clone());
+        black_box(payload).unwrap();
     }
 }
 
@@ -149,9 +155,9 @@ fn ppp_out(now: Instant, times: u32) {
     let (mut client, _) = ppp_link(now);
     let mut buf = vec![0x45; SIZE + 128];
     for _ in 0..times {
-        client
-            .encapsulate(black_box(&mut buf), 64..64 + SIZE, NetworkProtocol::Ipv4)
-            .unwrap();
+        let range = 64..64 + SIZE;
+        let frame = client.encapsulate(black_box(&mut buf), range, NetworkProtocol::Ipv4);
+        black_box(frame).unwrap();
     }
 }
 
@@ -162,14 +168,13 @@ fn ppp_in(now: Instant, times: u32) {
         .encapsulate(&mut buf, 64..64 + SIZE, NetworkProtocol::Ipv4)
         .unwrap();
     for _ in 0..times {
-        server
-            .handle_frame(now, black_box(&mut buf), frame.clone())
-            .unwrap();
+        let packet = server.handle_frame(now, black_box(&mut buf), frame.clone());
+        black_box(packet).unwrap();
     }
 }
 
-/// Packets of so many flows in turn.
-fn firewall(now: Instant, times: u32, flows: u32) {
+/// Packets of so many known flows in turn, or each of a new one.
+fn firewall(now: Instant, times: u32, known: Option<u32>) {
     let mut config = Config::default();
     config.nat = vec![Nat::new([198, 51, 100, 2].into())];
     let mut firewall = Firewall::new(Arc::new(config), Box::new(seeded(1))).unwrap();
@@ -188,11 +193,13 @@ fn firewall(now: Instant, times: u32, flows: u32) {
         let verdict = firewall.process(now, ingress, black_box(&mut packet), 0..28, &|_| Some(wan));
         let _ = black_box(verdict);
     };
-    // Those that are known are so before.
-    if flows < times {
-        (0..flows).for_each(&mut send);
+    match known {
+        Some(flows) => {
+            (0..flows).for_each(&mut send);
+            (0..times).for_each(|n| send(n % flows));
+        }
+        None => (0..times).for_each(send),
     }
-    (0..times).for_each(|n| send(n % flows));
 }
 
 /// A responder answers first messages of as many peers.
