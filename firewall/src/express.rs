@@ -60,7 +60,7 @@ impl Firewall {
 
     /// Translates a packet in place, if its flow goes on, and tells where it leaves; else nothing
     /// has changed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pass(
         &mut self,
         ingress: Ingress,

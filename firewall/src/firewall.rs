@@ -306,7 +306,7 @@ impl Firewall {
     }
 
     /// Begins with a packet: what is over by `now` ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, now: Instant) {
         if !self.moment.is(now) {
             let ms = self.milliseconds(now);

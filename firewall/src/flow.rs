@@ -405,7 +405,7 @@ impl Flow {
     pub(crate) fn end(&self, ms: u64, tcp: Option<&Tcp>, timeouts: &Timeouts) -> Instant8 {
         let timeout = match (self.protocol, tcp) {
             (Protocol::UDP, _) => timeouts.udp,
-            (_, Some(tcp)) => tcp.timeout(timeouts),
+            (Protocol::TCP, Some(tcp)) => tcp.timeout(timeouts),
             (Protocol::ICMP | Protocol::ICMPV6, _) => timeouts.icmp,
             _ => timeouts.other,
         };

@@ -143,7 +143,7 @@ impl Table {
         (0..size).map(move |n| (home + n) & (size - 1))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, hash: u64, same: &mut impl FnMut(u32) -> bool) -> Option<u32> {
         let (tag, mut at) = (tag(hash), self.home(hash));
         for _ in 0..self.buckets.len() {

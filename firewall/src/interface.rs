@@ -163,7 +163,7 @@ impl Interfaces {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.own_filter & filter_bit(address) != 0 && self.own.contains_key(&address)
     }

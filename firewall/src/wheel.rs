@@ -124,3 +124,30 @@ impl Wheel {
 fn place(tick: u32) -> usize {
     usize::try_from(tick % TICKS).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Flow;
+
+    /// The flow that is over is given, and of ten thousand others none is looked at.
+    #[test]
+    fn only_what_is_due_is_looked_at() {
+        let (mut wheel, mut slab) = (Wheel::default(), Slab::default());
+        for n in 0..10_000 {
+            let index = slab.insert(Flow::default());
+            if let Some(flow) = slab.get_mut(index) {
+                // One after 10 s, the others after 20 s to 3 h.
+                flow.expires = if n == 77 { 80 } else { 160 + n * 8 };
+            }
+            wheel.arm(&mut slab, index);
+        }
+        assert_eq!(wheel.next_due(), Some(10_000));
+        assert_eq!(wheel.due(&mut slab, 9_999), None);
+        assert_eq!(wheel.due(&mut slab, 10_000), Some(77));
+        assert_eq!(wheel.due(&mut slab, 19_999), None);
+        let due: Vec<u32> = std::iter::from_fn(|| wheel.due(&mut slab, 25_000)).collect();
+        assert_eq!(due, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(wheel.next_due(), Some(26_000));
+    }
+}

@@ -38,6 +38,11 @@ fn rfc5508_req_2() {
         let mut config = nat();
         config.timeouts.icmp = std::time::Duration::from_secs(seconds);
         let mut net = net(config);
+        // Without an answer as well.
+        let lonely = echo_id(&net.out(ping(BOB, SERVER, 78)).unwrap());
+        net.wait(seconds + 1);
+        assert!(net.back(pong(SERVER, PUBLIC, lonely)).is_err());
+        assert_eq!(net.firewall.flow_count(), 0);
         let id = echo_id(&net.out(ping(ALICE, SERVER, 77)).unwrap());
         net.wait(seconds - 1);
         assert!(net.back(pong(SERVER, PUBLIC, id)).is_ok());

@@ -47,6 +47,7 @@ pub(crate) fn rewrite(
 }
 
 /// [`rewrite`] of UDP or TCP behind an IPv4 header without options.
+#[inline(always)]
 pub(crate) fn rewrite_plain(bytes: &mut [u8], protocol: Protocol, old: Ends, new: Ends) {
     let Some(header) = bytes.first_chunk_mut::<28>() else {
         return;
