@@ -3,45 +3,38 @@
 #![allow(clippy::print_stdout, reason = "its output is for people")]
 
 use esp::{Cipher, InboundSa, OutboundSa, SaConfig, Suite};
-use rand_core::UnwrapErr;
 use std::net::UdpSocket;
 use std::time::Instant;
 
 /// What a tunnel carries: IP packets (RFC 4303 section 2.6).
 const IPV4: u8 = 4;
 const HEADROOM: usize = 64;
+const LOOPBACK: &str = "127.0.0.1:0";
+/// A UDP datagram from 10.1.0.2 to 10.2.0.2.
+const PACKET: [u8; 28] =
+    *b"E\0\0\x1c\0\0\0\0\x40\x11\0\0\x0a\x01\0\x02\x0a\x02\0\x02\0\x07\0\x07\0\x08\0\0";
 
 #[allow(clippy::disallowed_methods, reason = "here is where time comes from")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let now = Instant::now();
     let suite = Suite::new(Cipher::AesGcm256, None)?;
     // 32 bytes of key and 4 of salt, from IKE in earnest.
     let config = SaConfig::new(0x1234_5678, suite, &[7; 36], &[]);
-    let mut outbound = OutboundSa::new(Instant::now(), &config, &mut UnwrapErr(getrandom::SysRng))?;
-    let mut inbound = InboundSa::new(Instant::now(), &config)?;
-    let (here, there) = (
-        UdpSocket::bind("127.0.0.1:0")?,
-        UdpSocket::bind("127.0.0.1:0")?,
-    );
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    let mut outbound = OutboundSa::new(now, &config, &mut rng)?;
+    let mut inbound = InboundSa::new(now, &config)?;
+    let (here, there) = (UdpSocket::bind(LOOPBACK)?, UdpSocket::bind(LOOPBACK)?);
 
-    // An IP packet with room for what goes around it.
-    let packet = [
-        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 2, 10, 2, 0, 2, 0, 7, 0, 7, 0, 8, 0, 0,
-    ];
-    let mut buffer = [0; 2048];
-    let inner = HEADROOM..HEADROOM + packet.len();
-    buffer[inner.clone()].copy_from_slice(&packet);
-    let sealed = outbound.seal(Instant::now(), &mut buffer, inner, IPV4)?;
-    here.send_to(&buffer[sealed], there.local_addr()?)?;
+    // The packet, with room for what goes around it.
+    let mut buf = [0; 2048];
+    let inner = HEADROOM..HEADROOM + PACKET.len();
+    buf[inner.clone()].copy_from_slice(&PACKET);
+    let sealed = outbound.seal(Instant::now(), &mut buf, inner, IPV4)?;
+    here.send_to(&buf[sealed], there.local_addr()?)?;
 
-    let (length, from) = there.recv_from(&mut buffer)?;
-    let opened = inbound.open(Instant::now(), &mut buffer, 0..length)?;
-    println!(
-        "{length} bytes of ESP from {from}, sequence {}",
-        opened.sequence
-    );
-    assert_eq!(
-        (opened.next_header, &buffer[opened.payload]),
-        (IPV4, &packet[..])
-    );
+    let (length, from) = there.recv_from(&mut buf)?;
+    let opened = inbound.open(Instant::now(), &mut buf, 0..length)?;
+    println!("{length} bytes from {from}: number {}", opened.sequence);
+    assert_eq!(buf[opened.payload], PACKET);
     Ok(())
 }

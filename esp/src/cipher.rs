@@ -5,12 +5,12 @@ use crate::lanes::aes::{self as lanes, Lane};
 use crate::lanes::des;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::gcm as wide;
-use crate::lanes::hash::Begun;
+use crate::lanes::hash::Tag;
 use crate::{Cipher, HEADER, SaError};
 use ::aes::{Aes128, Aes192, Aes256};
 use ::des::{Des, TdesEde3};
+use aes_gcm::AesGcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{AesGcm, Tag};
 use alloc::boxed::Box;
 use arrayvec::ArrayVec;
 use cbc::Encryptor;
@@ -71,27 +71,27 @@ impl Engine {
         }
     }
 
-    /// Like [`encrypt`](Self::encrypt) of `packet`, which is header, IV and text, while its hash
-    /// begins where it can.
-    pub(crate) fn encrypt_and_begin(
+    /// Like [`encrypt`](Self::encrypt) of `packet`, which is header, IV and text, and the MAC of it
+    /// all with `suffix` behind.
+    pub(crate) fn encrypt_and_mac(
         &self,
-        hasher: Option<&Hasher>,
+        hasher: &Hasher,
         packet: &mut [u8],
         iv_length: usize,
-    ) -> Option<Begun> {
+        suffix: Option<[u8; 4]>,
+    ) -> Tag {
         #[cfg(target_arch = "x86_64")]
-        if let Some(Hasher::Lanes(key)) = hasher
+        if let Hasher::Lanes(key) = hasher
             && let Some(keys) = self.round_keys()
             // With less there is nothing to do at the same time.
-            && packet.len() >= HEADER + iv_length + 64
-            && let Some(begun) = key.stitch(keys, packet)
+            && packet.len() >= HEADER + iv_length + 48
+            && let Some(tag) = key.encrypt_and_mac(keys, packet, suffix)
         {
-            return Some(begun);
+            return tag;
         }
-        let _ = hasher;
         let (head, text) = packet.split_at_mut(HEADER + iv_length);
         self.encrypt(&head[HEADER..], text);
-        None
+        hasher.mac(packet, suffix)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -122,6 +122,7 @@ impl Engine {
     }
 
     /// CBC of each of `texts` behind its IV, or nothing for NULL. They are whole blocks.
+    #[inline]
     pub(crate) fn decrypt<'a>(&self, texts: impl Iterator<Item = (&'a [u8], &'a mut [u8])>) {
         match self {
             Self::Des(c) => des_cbc_decrypt(texts, |b| c.decrypt_blocks(b)),
@@ -285,7 +286,7 @@ where
     C: AeadInOut<NonceSize = U12, TagSize = U16>,
 {
     let nonce = nonce(salt, iv);
-    let Ok(tag) = <&Tag>::try_from(icv) else {
+    let Ok(tag) = <&aes_gcm::Tag>::try_from(icv) else {
         return false;
     };
     cipher

@@ -175,7 +175,10 @@ impl<T: Moment> InboundSa<T> {
             (Some(_), Some((planned, tag))) if planned == sequence => {
                 verify(tag, self.icv(buf, packet))
             }
-            (Some((hasher, signed)), _) => verify(&hasher.mac(signed), self.icv(buf, packet)),
+            (Some((hasher, signed)), _) => {
+                let tag = hasher.mac(signed.packet, signed.suffix());
+                verify(&tag, self.icv(buf, packet))
+            }
         };
         if !verified {
             return Err(OpenError::Icv);

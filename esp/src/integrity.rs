@@ -1,4 +1,4 @@
-use crate::lanes::hash::{Begun, Job, Key, Kind, Tag, mac_many};
+use crate::lanes::hash::{Job, Key, Kind, Tag, mac_many};
 use crate::lanes::sha512;
 use crate::{Integrity, SaError};
 use arrayvec::ArrayVec;
@@ -20,7 +20,7 @@ pub(crate) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    fn suffix(&self) -> Option<[u8; 4]> {
+    pub(crate) fn suffix(&self) -> Option<[u8; 4]> {
         self.esn_high.map(u32::to_be_bytes)
     }
 
@@ -50,19 +50,11 @@ impl Hasher {
     }
 
     /// The MAC before it is cut to the ICV's length.
-    pub(crate) fn mac(&self, signed: Signed<'_>) -> Tag {
-        self.finish(None, signed)
-    }
-
-    /// [`mac`](Self::mac) of a packet whose hash may have begun.
-    pub(crate) fn finish(&self, begun: Option<Begun>, signed: Signed<'_>) -> Tag {
-        let suffix = signed.suffix();
+    #[inline]
+    pub(crate) fn mac(&self, packet: &[u8], suffix: Option<[u8; 4]>) -> Tag {
         match self {
-            Self::Lanes(key) => {
-                let begun = begun.unwrap_or_else(|| key.begin());
-                key.mac(begun, signed.packet, suffix)
-            }
-            Self::Long(key) => key.mac(signed.packet, suffix),
+            Self::Lanes(key) => key.mac(packet, suffix),
+            Self::Long(key) => key.mac(packet, suffix),
         }
     }
 }
@@ -70,8 +62,15 @@ impl Hasher {
 /// Compares in constant time.
 pub(crate) fn verify(tag: &Tag, icv: &[u8]) -> bool {
     // One barrier against the optimizer is enough: a byte each takes longer than a block's hash.
-    let differ = tag.iter().zip(icv).fold(0, |sum, (a, b)| sum | a ^ b);
-    icv.len() <= tag.len() && differ.ct_eq(&0).into()
+    let (mut left, mut right, mut differ) = (tag.as_slice(), icv, 0);
+    while let (Some((a, behind_a)), Some((b, behind_b))) =
+        (left.split_first_chunk(), right.split_first_chunk())
+    {
+        differ |= u32::from_ne_bytes(*a) ^ u32::from_ne_bytes(*b);
+        (left, right) = (behind_a, behind_b);
+    }
+    // Every ICV is whole words.
+    right.is_empty() && differ.ct_eq(&0).into()
 }
 
 /// Packets whose MACs are computed side by side, at most.

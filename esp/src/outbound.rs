@@ -124,11 +124,12 @@ impl<T: Moment> OutboundSa<T> {
         }
         let Range { start, end } = plan.packet;
         let packet = &mut buf[start..end - self.shape.icv];
-        let iv_length = self.shape.head - HEADER;
-        let hasher = self.hasher.as_ref();
-        let begun = self.engine.encrypt_and_begin(hasher, packet, iv_length);
-        if let Some((hasher, signed)) = self.signed(&plan, buf) {
-            let tag = hasher.finish(begun, signed);
+        if let Some(hasher) = &self.hasher {
+            let iv_length = self.shape.head - HEADER;
+            let suffix = self.esn_high(&plan).map(u32::to_be_bytes);
+            let tag = self
+                .engine
+                .encrypt_and_mac(hasher, packet, iv_length, suffix);
             self.write_icv(&plan, buf, &tag);
         }
         Ok(plan.packet)
@@ -216,9 +217,13 @@ impl<T: Moment> OutboundSa<T> {
         let Range { start, end } = plan.packet;
         let signed = Signed {
             packet: &buf[start..end - self.shape.icv],
-            esn_high: self.esn.then(|| low32(plan.sequence >> 32)),
+            esn_high: self.esn_high(plan),
         };
         Some((self.hasher.as_ref()?, signed))
+    }
+
+    fn esn_high(&self, plan: &Plan) -> Option<u32> {
+        self.esn.then(|| low32(plan.sequence >> 32))
     }
 
     fn write_icv(&self, plan: &Plan, buf: &mut [u8], tag: &Tag) {

@@ -28,11 +28,11 @@ pub(crate) trait Hash {
     fn compress_one(state: &mut State, blocks: &[[u8; 64]]);
 
     /// The MAC of one message.
-    fn mac(message: &Message<'_>) -> Tag
+    fn mac(job: &Job<'_>, tag: &mut Tag)
     where
         Self: Sized,
     {
-        mac::<Self>(message)
+        mac::<Self>(job, tag);
     }
 }
 
@@ -84,18 +84,11 @@ pub(crate) enum Kind {
 pub(crate) struct Key {
     #[zeroize(skip)]
     pub(crate) kind: Kind,
-    inner: State,
-    outer: State,
+    pub(super) inner: State,
+    pub(super) outer: State,
 }
 
-/// The inner hash of a message's first blocks.
-#[derive(Clone, Copy)]
-pub(crate) struct Begun {
-    pub(crate) state: State,
-    pub(crate) blocks: usize,
-}
-
-/// What is left to hash of a message, in blocks.
+/// A message in blocks.
 pub(crate) struct Message<'a> {
     pub(super) state: State,
     pub(super) outer: &'a State,
@@ -106,19 +99,19 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn new<H: Hash>(begun: Begun, job: &Job<'a>) -> Self {
+    #[inline(always)]
+    pub(super) fn new<H: Hash>(job: &Job<'a>) -> Self {
         let (body, rest) = job.message.as_chunks();
         let mut tail = [[0; 64]; 2];
         let tails = self::tail::<H>(&mut tail, rest, job.suffix, job.message.len());
         Self {
-            state: begun.state,
+            state: job.key.inner,
             outer: &job.key.outer,
-            body: body.get(begun.blocks..).unwrap_or_default(),
+            body,
             tail,
             tails,
         }
     }
-
     #[cfg(target_arch = "x86_64")]
     pub(super) fn blocks(&self) -> usize {
         self.body.len() + self.tails
@@ -186,40 +179,38 @@ impl Key {
         }
     }
 
-    /// What a message's hash begins with.
-    pub(crate) fn begin(&self) -> Begun {
-        Begun {
-            state: self.inner,
-            blocks: 0,
-        }
-    }
-
-    /// The rest of a MAC after what of `message` has been hashed.
-    pub(crate) fn mac(&self, begun: Begun, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
+    /// The MAC of `message` and the suffix behind it.
+    #[inline]
+    pub(crate) fn mac(&self, message: &[u8], suffix: Option<[u8; 4]>) -> Tag {
         let job = Job {
             place: 0,
             key: self,
             message,
             suffix,
         };
+        let mut tag = [0; 32];
         match self.kind {
-            Kind::Md5 => mac_one::<Md5>(begun, &job),
-            Kind::Sha1 => mac_one::<Sha1>(begun, &job),
-            Kind::Sha256 => mac_one::<Sha256>(begun, &job),
+            Kind::Md5 => Md5::mac(&job, &mut tag),
+            Kind::Sha1 => Sha1::mac(&job, &mut tag),
+            Kind::Sha256 => Sha256::mac(&job, &mut tag),
         }
+        tag
     }
 
-    /// AES-CBC of `packet`, which is header, IV and text, and the beginning of its hash. None where
-    /// this machine can't.
+    /// AES-CBC of `packet`, which is header, IV and three blocks of text or more, and its MAC. None
+    /// where this machine can't.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn stitch(&self, keys: &RoundKeys, packet: &mut [u8]) -> Option<Begun> {
-        let Begun { mut state, .. } = self.begin();
-        let blocks = match self.kind {
-            Kind::Md5 => return None,
-            Kind::Sha1 => stitch::sha1(keys, packet, &mut state)?,
-            Kind::Sha256 => stitch::sha256(keys, packet, &mut state)?,
-        };
-        Some(Begun { state, blocks })
+    pub(crate) fn encrypt_and_mac(
+        &self,
+        keys: &RoundKeys,
+        packet: &mut [u8],
+        suffix: Option<[u8; 4]>,
+    ) -> Option<Tag> {
+        match self.kind {
+            Kind::Md5 => None,
+            Kind::Sha1 => stitch::sha1(keys, self, packet, suffix),
+            Kind::Sha256 => stitch::sha256(keys, self, packet, suffix),
+        }
     }
 }
 
@@ -269,23 +260,44 @@ impl Units {
 
 fn mac_each<H: Hash>(jobs: &[Job<'_>], tags: &mut [Tag]) {
     for job in jobs {
-        tags[job.place] = mac_one::<H>(job.key.begin(), job);
+        H::mac(job, &mut tags[job.place]);
     }
 }
 
 /// The MAC of one message by a hash function of one block at a time.
-pub(super) fn mac<H: Hash>(message: &Message<'_>) -> Tag {
+pub(super) fn mac<H: Hash>(job: &Job<'_>, tag: &mut Tag) {
+    let message = Message::new::<H>(job);
     let mut state = message.state;
     H::compress_one(&mut state, message.body);
     H::compress_one(&mut state, message.tail.split_at(message.tails).0);
     let outer = outer_block::<H>(&state);
     state = *message.outer;
     H::compress_one(&mut state, &[outer]);
-    bytes::<H>(&state)
+    *tag = bytes::<H>(&state);
 }
 
-fn mac_one<H: Hash>(begun: Begun, job: &Job<'_>) -> Tag {
-    H::mac(&Message::new::<H>(begun, job))
+/// Copies a few bytes to the beginning of `to`, without a call where it can: as two halves, which
+/// may overlap.
+#[inline(always)]
+pub(super) fn put(from: &[u8], to: &mut [u8]) {
+    let to = &mut to[..from.len()];
+    macro_rules! halves {
+        ($($half:literal)*) => { $(
+            if from.len() <= 2 * $half
+                && let (Some(first), Some(last)) = (from.first_chunk(), from.last_chunk())
+            {
+                if let Some(to) = to.first_chunk_mut::<$half>() {
+                    *to = *first;
+                }
+                if let Some(to) = to.last_chunk_mut::<$half>() {
+                    *to = *last;
+                }
+                return;
+            }
+        )* };
+    }
+    halves!(32 16 8 4);
+    to.copy_from_slice(from);
 }
 
 /// The last one or two blocks of a hash: what is left, the suffix, and the hash's padding. Gives
@@ -297,7 +309,7 @@ fn tail<H: Hash>(
     length: usize,
 ) -> usize {
     let flat = tail.as_flattened_mut();
-    flat[..rest.len()].copy_from_slice(rest);
+    put(rest, flat);
     let mut end = rest.len();
     if let Some(suffix) = suffix {
         flat[end..end + 4].copy_from_slice(&suffix);
@@ -384,7 +396,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         };
         while let Some(jobs) = this.even() {
             let mut macs = [[0; 32]; N];
-            let begin = |job: &Job<'a>| Message::new::<H>(job.key.begin(), job);
+            let begin = |job: &Job<'a>| Message::new::<H>(job);
             let mut messages = ArrayVec::<_, N>::new();
             messages.extend(jobs.iter().map(begin));
             H::macs(level, &mut messages, &mut macs);

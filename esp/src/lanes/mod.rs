@@ -252,7 +252,7 @@ fn compress_at<H: Rounds<N>, const N: usize>(
 
 /// Repeats a macro's call for each of sixteen numbers, so that each has its own code.
 macro_rules! sixteen {
-    ($round:ident $(, $argument:expr)*) => {
+    ($round:ident $(, $argument:tt)*) => {
         $round!(0 $(, $argument)*); $round!(1 $(, $argument)*); $round!(2 $(, $argument)*); $round!(3 $(, $argument)*);
         $round!(4 $(, $argument)*); $round!(5 $(, $argument)*); $round!(6 $(, $argument)*); $round!(7 $(, $argument)*);
         $round!(8 $(, $argument)*); $round!(9 $(, $argument)*); $round!(10 $(, $argument)*); $round!(11 $(, $argument)*);

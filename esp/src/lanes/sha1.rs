@@ -1,7 +1,7 @@
 //! SHA-1 (FIPS 180-4 section 6.1) over the blocks of sixteen messages.
 
 #[cfg(target_arch = "x86_64")]
-use super::hash::{self, Message, Tag};
+use super::hash::{self, Job, Message, Tag};
 use super::hash::{Data, Hash, State, Wide};
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{self, SHA1_LANES};
@@ -32,11 +32,10 @@ impl Hash for Sha1 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn mac(message: &Message<'_>) -> Tag {
-        let mut tag = [[0; 32]];
-        match sha_ni::sha1_macs(core::slice::from_ref(message), &mut tag) {
-            Some(()) => tag[0],
-            None => hash::mac::<Self>(message),
+    #[inline(always)]
+    fn mac(job: &Job<'_>, tag: &mut Tag) {
+        if sha_ni::sha1_mac(job, tag).is_none() {
+            hash::mac::<Self>(job, tag);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! HMAC with SHA-384 and SHA-512 (FIPS 180-4 sections 6.4 and 6.5), of four messages side by side.
 
-use super::hash::{Tag, padded};
+use super::hash::{Tag, padded, put};
 #[cfg(target_arch = "x86_64")]
 use arrayvec::ArrayVec;
 use fearless_simd::Level;
@@ -127,7 +127,7 @@ fn tail(tail: &mut [Block; 2], rest: &[u8], suffix: Option<[u8; 4]>, length: usi
     let flat = tail.as_flattened_mut();
     let suffix = suffix.as_ref().map_or(&[][..], |s| s.as_slice());
     let end = rest.len() + suffix.len();
-    flat[..rest.len()].copy_from_slice(rest);
+    put(rest, flat);
     flat[rest.len()..end].copy_from_slice(suffix);
     flat[end] = 0x80;
     let blocks = if end + 17 > 128 { 2 } else { 1 };

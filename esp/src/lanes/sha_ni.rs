@@ -1,15 +1,19 @@
 //! SHA-1 and SHA-256 with the SHA instructions: their latency leaves time for a second and a third
 //! message.
 
-use super::hash::{Data, Message, State, Tag};
-use super::sha256::K;
+use super::hash::{Data, Job, Message, State, Tag};
+use super::sha1::Sha1;
+use super::sha256::{K, Sha256};
+use super::sixteen;
 use super::x86::{load_words, sha, sha_entry, store_words};
 use core::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_set_epi32, _mm_setzero_si128, _mm_sha1msg1_epu32,
-    _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_sha256msg1_epu32,
-    _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
-    _mm_unpackhi_epi64, _mm_unpacklo_epi64, _mm_xor_si128,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_set_epi32, _mm_set_epi64x, _mm_setzero_si128,
+    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32,
+    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
+    _mm_shuffle_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi64, _mm_xor_si128,
 };
+use fearless_simd::prelude::*;
+use fearless_simd::{Sse4_2, u32x4};
 
 /// Messages side by side: with more, registers run out.
 pub(super) const SHA1_LANES: usize = 3;
@@ -33,6 +37,16 @@ sha_entry! {
 }
 
 sha_entry! {
+    /// The MAC of one message.
+    pub(super) fn sha1_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha1_alone
+}
+
+sha_entry! {
+    /// The same with SHA-256.
+    pub(super) fn sha256_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha256_alone
+}
+
+sha_entry! {
     /// The MACs of up to as many messages as there are lanes, all as long.
     pub(super) fn sha1_macs(messages: &[Message<'_>], tags: &mut [Tag]) -> () = sha1_any
 }
@@ -42,17 +56,17 @@ sha_entry! {
     pub(super) fn sha256_macs(messages: &[Message<'_>], tags: &mut [Tag]) -> () = sha256_any
 }
 
-/// Four rounds of SHA-1, number `$g` of twenty, with function `$f`; and the words of the message
+/// Four rounds of SHA-1, number `$g` of twenty, with function `$g / 5`; and the words of the message
 /// that sixteen rounds later need.
 macro_rules! sha1_four {
-    ($w:expr, $abcd:expr, $e:expr, $g:literal, $f:literal) => {
+    ($g:literal, $w:expr, $abcd:expr, $e:expr) => {
         let add = if $g == 0 {
             _mm_add_epi32($e, $w[0])
         } else {
             _mm_sha1nexte_epu32($e, $w[$g % 4])
         };
         $e = $abcd;
-        $abcd = _mm_sha1rnds4_epu32::<$f>($abcd, add);
+        $abcd = _mm_sha1rnds4_epu32::<{ $g / 5 }>($abcd, add);
         if $g < 16 {
             let x = _mm_sha1msg1_epu32($w[$g % 4], $w[($g + 1) % 4]);
             let x = _mm_xor_si128(x, $w[($g + 2) % 4]);
@@ -64,7 +78,7 @@ macro_rules! sha1_four {
 /// Four rounds of SHA-256, number `$g` of sixteen; and the words of the message that sixteen
 /// rounds later need.
 macro_rules! sha256_four {
-    ($w:expr, $abef:expr, $cdgh:expr, $g:literal) => {
+    ($g:literal, $w:expr, $abef:expr, $cdgh:expr) => {
         let k = |i: usize| K[4 * $g + i].cast_signed();
         let add = _mm_add_epi32($w[$g % 4], _mm_set_epi32(k(3), k(2), k(1), k(0)));
         $cdgh = _mm_sha256rnds2_epu32($cdgh, $abef, add);
@@ -77,7 +91,15 @@ macro_rules! sha256_four {
     };
 }
 
-pub(super) use {sha1_four, sha256_four};
+/// Repeats a macro's call for each of SHA-1's groups of rounds.
+macro_rules! twenty {
+    ($round:ident $(, $argument:tt)*) => {
+        sixteen!($round $(, $argument)*);
+        $round!(16 $(, $argument)*); $round!(17 $(, $argument)*); $round!(18 $(, $argument)*); $round!(19 $(, $argument)*);
+    };
+}
+
+pub(super) use {sha1_four, sha256_four, twenty};
 
 /// For `_mm_shuffle_epi8`: the order in which the instructions want a block's bytes.
 pub(super) const SHA1_ORDER: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
@@ -89,17 +111,8 @@ pub(super) const SHA256_ORDER: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8,
 macro_rules! sha1_block {
     ($w:ident, $abcd:ident, $e:ident, $lanes:tt) => {
         let (abcd_before, e_before) = ($abcd, $e);
-        sha1_block!(@five $w, $abcd, $e, $lanes, 0, 0 1 2 3 4);
-        sha1_block!(@five $w, $abcd, $e, $lanes, 1, 5 6 7 8 9);
-        sha1_block!(@five $w, $abcd, $e, $lanes, 2, 10 11 12 13 14);
-        sha1_block!(@five $w, $abcd, $e, $lanes, 3, 15 16 17 18 19);
+        twenty!(each_lane, sha1_four, $lanes, $w, $abcd, $e);
         sha1_block!(@add $abcd, abcd_before, $e, e_before, $lanes);
-    };
-    (@five $w:ident, $abcd:ident, $e:ident, $lanes:tt, $f:literal, $($g:literal)*) => {
-        $(sha1_block!(@four $w, $abcd, $e, $lanes, $f, $g);)*
-    };
-    (@four $w:ident, $abcd:ident, $e:ident, [$($lane:literal)*], $f:literal, $g:literal) => {
-        $(sha1_four!($w[$lane], $abcd[$lane], $e[$lane], $g, $f);)*
     };
     (@add $abcd:ident, $abcd_before:ident, $e:ident, $e_before:ident, [$($lane:literal)*]) => {
         $(
@@ -113,20 +126,21 @@ macro_rules! sha1_block {
 macro_rules! sha256_block {
     ($w:ident, $abef:ident, $cdgh:ident, $lanes:tt) => {
         let (abef_before, cdgh_before) = ($abef, $cdgh);
-        sha256_block!(@all $w, $abef, $cdgh, $lanes, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        sixteen!(each_lane, sha256_four, $lanes, $w, $abef, $cdgh);
         sha256_block!(@add $abef, abef_before, $cdgh, cdgh_before, $lanes);
-    };
-    (@all $w:ident, $abef:ident, $cdgh:ident, $lanes:tt, $($g:literal)*) => {
-        $(sha256_block!(@four $w, $abef, $cdgh, $lanes, $g);)*
-    };
-    (@four $w:ident, $abef:ident, $cdgh:ident, [$($lane:literal)*], $g:literal) => {
-        $(sha256_four!($w[$lane], $abef[$lane], $cdgh[$lane], $g);)*
     };
     (@add $abef:ident, $abef_before:ident, $cdgh:ident, $cdgh_before:ident, [$($lane:literal)*]) => {
         $(
             $abef[$lane] = _mm_add_epi32($abef[$lane], $abef_before[$lane]);
             $cdgh[$lane] = _mm_add_epi32($cdgh[$lane], $cdgh_before[$lane]);
         )*
+    };
+}
+
+/// Rounds number `$g` of each of `$lanes`.
+macro_rules! each_lane {
+    ($g:literal, $four:ident, [$($lane:literal)*], $w:ident, $a:ident, $b:ident) => {
+        $($four!($g, $w[$lane], $a[$lane], $b[$lane]);)*
     };
 }
 
@@ -137,8 +151,8 @@ macro_rules! sha1_macs {
         fn $name(messages: &[Message<'_>; $n], tags: &mut [Tag]) {
             let order = load_words(&SHA1_ORDER);
             let zero = _mm_setzero_si128();
-            let mut abcd = [$(gather(&messages[$lane].state, [0, 1, 2, 3])),*];
-            let mut e = [$(gather(&messages[$lane].state, [4, 5, 6, 7])),*];
+            let (mut abcd, mut e) = ([zero; $n], [zero; $n]);
+            $([abcd[$lane], e[$lane]] = sha1_load(&messages[$lane].state);)*
             let blocks = messages[0].blocks();
             for block in 0..=blocks {
                 let mut w = [[zero; 4]; $n];
@@ -146,27 +160,18 @@ macro_rules! sha1_macs {
                     $(w[$lane] = words(messages[$lane].block(block), order);)*
                 } else {
                     $(
-                        w[$lane] = [
-                            abcd[$lane],
-                            // The bit behind the digest has the place of the next word.
-                            _mm_add_epi32(e[$lane], _mm_set_epi32(0, i32::MIN, 0, 0)),
-                            zero,
-                            _mm_set_epi32(0, 0, 0, (64 + 20) * 8),
-                        ];
-                        abcd[$lane] = gather(messages[$lane].outer, [0, 1, 2, 3]);
-                        e[$lane] = gather(messages[$lane].outer, [4, 5, 6, 7]);
+                        w[$lane] = sha1_outer(abcd[$lane], e[$lane]);
+                        [abcd[$lane], e[$lane]] = sha1_load(messages[$lane].outer);
                     )*
                 }
                 sha1_block!(w, abcd, e, [$($lane)*]);
             }
-            let tags = tags.iter_mut();
-            let states = [$((_mm_shuffle_epi8(abcd[$lane], order), _mm_shuffle_epi8(e[$lane], order))),*];
-            for (tag, (first, rest)) in tags.zip(states) {
-                let mut all = [[0; 16]; 2];
-                store_words(first, &mut all[0]);
-                store_words(rest, &mut all[1]);
-                tag.copy_from_slice(all.as_flattened());
-            }
+            let mut tags = tags.iter_mut();
+            $(
+                if let Some(tag) = tags.next() {
+                    sha1_tag(abcd[$lane], e[$lane], order, tag);
+                }
+            )*
         }
     } };
 }
@@ -178,8 +183,8 @@ macro_rules! sha256_macs {
         fn $name(messages: &[Message<'_>; $n], tags: &mut [Tag]) {
             let order = load_words(&SHA256_ORDER);
             let zero = _mm_setzero_si128();
-            let mut abef = [$(gather(&messages[$lane].state, [0, 1, 4, 5])),*];
-            let mut cdgh = [$(gather(&messages[$lane].state, [2, 3, 6, 7])),*];
+            let (mut abef, mut cdgh) = ([zero; $n], [zero; $n]);
+            $([abef[$lane], cdgh[$lane]] = sha256_load(&messages[$lane].state);)*
             let blocks = messages[0].blocks();
             for block in 0..=blocks {
                 let mut w = [[zero; 4]; $n];
@@ -187,51 +192,140 @@ macro_rules! sha256_macs {
                     $(w[$lane] = words(messages[$lane].block(block), order);)*
                 } else {
                     $(
-                        let [first, rest] = in_order(abef[$lane], cdgh[$lane]);
-                        w[$lane] = [
-                            first,
-                            rest,
-                            _mm_set_epi32(0, 0, 0, i32::MIN),
-                            _mm_set_epi32((64 + 32) * 8, 0, 0, 0),
-                        ];
-                        abef[$lane] = gather(messages[$lane].outer, [0, 1, 4, 5]);
-                        cdgh[$lane] = gather(messages[$lane].outer, [2, 3, 6, 7]);
+                        w[$lane] = sha256_outer(abef[$lane], cdgh[$lane]);
+                        [abef[$lane], cdgh[$lane]] = sha256_load(messages[$lane].outer);
                     )*
                 }
                 sha256_block!(w, abef, cdgh, [$($lane)*]);
             }
-            let states = [$(in_order(abef[$lane], cdgh[$lane])),*];
-            for (tag, state) in tags.iter_mut().zip(states) {
-                for (to, words) in tag.as_chunks_mut().0.iter_mut().zip(state) {
-                    store_words(_mm_shuffle_epi8(words, order), to);
+            let mut tags = tags.iter_mut();
+            $(
+                if let Some(tag) = tags.next() {
+                    sha256_tag(abef[$lane], cdgh[$lane], order, tag);
                 }
-            }
+            )*
         }
     } };
 }
 
-sha1_macs!(sha1_one, 1, [0]);
 sha1_macs!(sha1_two, 2, [0 1]);
 sha1_macs!(sha1_three, 3, [0 1 2]);
-sha256_macs!(sha256_one, 1, [0]);
 sha256_macs!(sha256_two, 2, [0 1]);
 
 sha! {
+    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
+    fn sha1_one(message: &Message<'_>, tag: &mut Tag) {
+        let order = load_words(&SHA1_ORDER);
+        let [mut abcd, mut e] = sha1_load(&message.state);
+        macro_rules! block {
+            ($w:expr) => {
+                let mut w = $w;
+                let (abcd_before, e_before) = (abcd, e);
+                twenty!(sha1_four, w, abcd, e);
+                e = _mm_sha1nexte_epu32(e, e_before);
+                abcd = _mm_add_epi32(abcd, abcd_before);
+            };
+        }
+        for blocks in [message.body, message.tail.split_at(message.tails).0] {
+            for bytes in blocks {
+                block!(words(bytes, order));
+            }
+        }
+        let inner = sha1_outer(abcd, e);
+        [abcd, e] = sha1_load(message.outer);
+        block!(inner);
+        sha1_tag(abcd, e, order, tag);
+    }
+
+    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
+    fn sha256_one(message: &Message<'_>, tag: &mut Tag) {
+        let order = load_words(&SHA256_ORDER);
+        let [mut abef, mut cdgh] = sha256_load(&message.state);
+        macro_rules! block {
+            ($w:expr) => {
+                let mut w = $w;
+                let (abef_before, cdgh_before) = (abef, cdgh);
+                sixteen!(sha256_four, w, abef, cdgh);
+                cdgh = _mm_add_epi32(cdgh, cdgh_before);
+                abef = _mm_add_epi32(abef, abef_before);
+            };
+        }
+        for blocks in [message.body, message.tail.split_at(message.tails).0] {
+            for bytes in blocks {
+                block!(words(bytes, order));
+            }
+        }
+        let inner = sha256_outer(abef, cdgh);
+        [abef, cdgh] = sha256_load(message.outer);
+        block!(inner);
+        sha256_tag(abef, cdgh, order, tag);
+    }
+
+    /// The block of the outer hash: the inner one's result.
+    pub(super) fn sha1_outer(abcd: __m128i, e: __m128i) -> [__m128i; 4] {
+        // The bit behind the digest has the place of the next word.
+        let rest = _mm_add_epi32(e, _mm_set_epi32(0, i32::MIN, 0, 0));
+        [abcd, rest, _mm_setzero_si128(), sha1_bits((64 + 20) * 8)]
+    }
+
+    /// The same of SHA-256.
+    pub(super) fn sha256_outer(abef: __m128i, cdgh: __m128i) -> [__m128i; 4] {
+        let [first, rest] = in_order(abef, cdgh);
+        [first, rest, _mm_set_epi32(0, 0, 0, i32::MIN), sha256_bits((64 + 32) * 8)]
+    }
+
+    /// A message's length, at the end of a block.
+    pub(super) fn sha1_bits(bits: usize) -> __m128i {
+        _mm_set_epi64x(0, bits as i64)
+    }
+
+    /// The same of SHA-256.
+    pub(super) fn sha256_bits(bits: usize) -> __m128i {
+        _mm_shuffle_epi32::<0x1e>(_mm_set_epi64x(0, bits as i64))
+    }
+
+    /// What comes out at the end.
+    pub(super) fn sha1_tag(abcd: __m128i, e: __m128i, order: __m128i, tag: &mut Tag) {
+        if let [first, rest] = tag.as_chunks_mut().0 {
+            store_words(_mm_shuffle_epi8(abcd, order), first);
+            store_words(_mm_shuffle_epi8(e, order), rest);
+        }
+    }
+
+    /// The same of SHA-256.
+    pub(super) fn sha256_tag(abef: __m128i, cdgh: __m128i, order: __m128i, tag: &mut Tag) {
+        let [low, high] = in_order(abef, cdgh);
+        if let [first, rest] = tag.as_chunks_mut().0 {
+            store_words(_mm_shuffle_epi8(low, order), first);
+            store_words(_mm_shuffle_epi8(high, order), rest);
+        }
+    }
+
+    fn sha1_alone(job: &Job<'_>, tag: &mut Tag) {
+        let message = Message::new::<Sha1>(job);
+        sha1_one(&message, tag);
+    }
+
+    fn sha256_alone(job: &Job<'_>, tag: &mut Tag) {
+        let message = Message::new::<Sha256>(job);
+        sha256_one(&message, tag);
+    }
+
     fn sha1_any(messages: &[Message<'_>], tags: &mut [Tag]) {
         if let Some(three) = messages.first_chunk() {
             sha1_three(three, tags);
         } else if let Some(two) = messages.first_chunk() {
             sha1_two(two, tags);
-        } else if let Some(one) = messages.first_chunk() {
-            sha1_one(one, tags);
+        } else if let (Some(one), Some(tag)) = (messages.first(), tags.first_mut()) {
+            sha1_one(one, tag);
         }
     }
 
     fn sha256_any(messages: &[Message<'_>], tags: &mut [Tag]) {
         if let Some(two) = messages.first_chunk() {
             sha256_two(two, tags);
-        } else if let Some(one) = messages.first_chunk() {
-            sha256_one(one, tags);
+        } else if let (Some(one), Some(tag)) = (messages.first(), tags.first_mut()) {
+            sha256_one(one, tag);
         }
     }
 
@@ -254,19 +348,42 @@ sha! {
         ]
     }
 
-    /// Words of a state, the highest first.
-    pub(super) fn gather(state: &State, words: [usize; 4]) -> __m128i {
-        let [a, b, c, d] = words;
-        let word = |word: usize| state[word].cast_signed();
-        _mm_set_epi32(word(a), word(b), word(c), word(d))
+    /// A state of SHA-1 as the instructions want it: a to d, the first the highest, and e.
+    pub(super) fn sha1_load(state: &State) -> [__m128i; 2] {
+        halves(state).map(|half| _mm_shuffle_epi32::<0x1b>(half))
     }
 
-    /// The opposite of [`gather`].
-    pub(super) fn scatter(v: __m128i, state: &mut State, words: [usize; 4]) {
-        let mut bytes = [0; 16];
-        store_words(v, &mut bytes);
-        for (word, bytes) in words.iter().rev().zip(bytes.as_chunks().0) {
-            state[*word] = u32::from_le_bytes(*bytes);
+    /// The opposite of [`sha1_load`].
+    pub(super) fn sha1_store(abcd: __m128i, e: __m128i, state: &mut State) {
+        set_halves([abcd, e].map(|half| _mm_shuffle_epi32::<0x1b>(half)), state);
+    }
+
+    /// A state of SHA-256 as the instructions want it: a, b, e, f and c, d, g, h, the first the
+    /// highest.
+    pub(super) fn sha256_load(state: &State) -> [__m128i; 2] {
+        let [low, high] = halves(state);
+        [
+            _mm_shuffle_epi32::<0xb1>(_mm_unpacklo_epi64(high, low)),
+            _mm_shuffle_epi32::<0xb1>(_mm_unpackhi_epi64(high, low)),
+        ]
+    }
+
+    /// The opposite of [`sha256_load`].
+    pub(super) fn sha256_store(abef: __m128i, cdgh: __m128i, state: &mut State) {
+        set_halves(in_order(abef, cdgh), state);
+    }
+
+    fn halves(state: &State) -> [__m128i; 2] {
+        let sse = Sse4_2::assume_supported();
+        let (low, high) = state.split_at(4);
+        [u32x4::from_slice(sse, low).into(), u32x4::from_slice(sse, high).into()]
+    }
+
+    fn set_halves(halves: [__m128i; 2], state: &mut State) {
+        let sse = Sse4_2::assume_supported();
+        for (to, half) in state.as_chunks_mut::<4>().0.iter_mut().zip(halves) {
+            let half: u32x4<Sse4_2> = half.simd_into(sse);
+            half.store_slice(to);
         }
     }
 
@@ -277,9 +394,7 @@ sha! {
         let mut abcd = [zero; SHA1_LANES];
         let mut e = [zero; SHA1_LANES];
         for lane in 0..SHA1_LANES {
-            abcd[lane] = gather(&states[lane], [0, 1, 2, 3]);
-            // The instructions want it in the highest word.
-            e[lane] = gather(&states[lane], [4, 5, 6, 7]);
+            [abcd[lane], e[lane]] = sha1_load(&states[lane]);
         }
         let mut data = *data;
         for lane in &mut data {
@@ -290,8 +405,7 @@ sha! {
             sha1_block!(w, abcd, e, [0 1 2]);
         }
         for lane in 0..SHA1_LANES {
-            scatter(abcd[lane], &mut states[lane], [0, 1, 2, 3]);
-            scatter(e[lane], &mut states[lane], [4, 5, 6, 7]);
+            sha1_store(abcd[lane], e[lane], &mut states[lane]);
         }
     }
 
@@ -302,8 +416,7 @@ sha! {
         let mut abef = [zero; SHA256_LANES];
         let mut cdgh = [zero; SHA256_LANES];
         for lane in 0..SHA256_LANES {
-            abef[lane] = gather(&states[lane], [0, 1, 4, 5]);
-            cdgh[lane] = gather(&states[lane], [2, 3, 6, 7]);
+            [abef[lane], cdgh[lane]] = sha256_load(&states[lane]);
         }
         let mut data = *data;
         for lane in &mut data {
@@ -314,8 +427,7 @@ sha! {
             sha256_block!(w, abef, cdgh, [0 1]);
         }
         for lane in 0..SHA256_LANES {
-            scatter(abef[lane], &mut states[lane], [0, 1, 4, 5]);
-            scatter(cdgh[lane], &mut states[lane], [2, 3, 6, 7]);
+            sha256_store(abef[lane], cdgh[lane], &mut states[lane]);
         }
     }
 }

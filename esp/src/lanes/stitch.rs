@@ -1,15 +1,19 @@
-//! AES-CBC and the hash of one packet in one pass, as each leaves units idle that the other uses.
+//! AES-CBC and the MAC of one packet in one pass, as each leaves units idle that the other uses.
 
 use super::aes::keys::RoundKeys;
-use super::hash::State;
-use super::sha_ni::{SHA1_ORDER, SHA256_ORDER, gather, scatter, sha1_four, sha256_four};
+use super::hash::{Key, Tag};
+use super::sha_ni::{
+    SHA1_ORDER, SHA256_ORDER, sha1_bits, sha1_four, sha1_load, sha1_outer, sha1_tag, sha256_bits,
+    sha256_four, sha256_load, sha256_outer, sha256_tag, twenty,
+};
 use super::sha256::K;
+use super::sixteen;
 use super::x86::{load_words, sha, sha_entry, store_words};
 use core::arch::x86_64::{
-    _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_alignr_epi8, _mm_set_epi32,
-    _mm_setzero_si128, _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32,
+    _mm_add_epi32, _mm_aesenc_si128, _mm_aesenclast_si128, _mm_alignr_epi8, _mm_or_si128,
+    _mm_set_epi32, _mm_setzero_si128, _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32,
     _mm_sha1rnds4_epu32, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32,
-    _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_xor_si128,
+    _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_slli_si128, _mm_xor_si128,
 };
 
 /// Where the IV and the text begin in a packet.
@@ -17,36 +21,55 @@ const IV: usize = crate::HEADER;
 const TEXT: usize = IV + 16;
 
 sha_entry! {
-    /// Encrypts the text of `packet`, whole blocks; gives how many blocks of the packet have been
-    /// hashed into `state`.
-    pub(super) fn sha1(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize = any_sha1
+    /// Encrypts the text of `packet`, whole blocks, at least three; gives the MAC with `key`.
+    pub(super) fn sha1(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag = any_sha1
 }
 
 sha_entry! {
     /// The same with SHA-256.
-    pub(super) fn sha256(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize = any_sha256
+    pub(super) fn sha256(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag = any_sha256
 }
 
-/// The hash's groups of rounds, each followed by its part of the next 64 bytes' encryption: in
-/// `$groups` of them a block of AES.
+/// The hash's groups of rounds, each followed by its part of the encryption of the blocks that the
+/// next 64 bytes have: in `$groups` of them a block of AES. What is hashed comes from registers, as
+/// a read of what has just been written in other pieces waits.
 macro_rules! stitched {
-    ($name:ident, $groups:literal, $order:ident, $a:ident $a_words:expr, $b:ident $b_words:expr, $four:ident, $add:ident, $($g:literal $($f:literal)?),*) => { sha! {
+    ($name:ident, $groups:literal, $order:ident, $load:ident, $a:ident, $b:ident, $four:ident, $add:ident, $all:ident, $bits:ident, $outer:ident, $tag:ident) => { sha! {
         #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-        fn $name<const ROUNDS: usize>(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize {
-            let order = load_words(&$order);
-            let mut $a = gather(state, $a_words);
-            let mut $b = gather(state, $b_words);
-            let block = |packet: &[u8], at: usize| -> [u8; 16] {
-                *packet.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16])
+        fn $name<const ROUNDS: usize>(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag {
+            let mut tag = [0; 32];
+            let length = packet.len();
+            let Some((head, text)) = packet.split_first_chunk_mut::<TEXT>() else {
+                return tag;
             };
-            let mut x = load_words(&block(packet, IV));
+            let (Some(start), Some(iv)) = (head.first_chunk(), head.last_chunk()) else {
+                return tag;
+            };
+            let Some((first, rest)) = text.as_chunks_mut().0.split_first_chunk_mut::<3>() else {
+                return tag;
+            };
+            let order = load_words(&$order);
+            let [mut $a, mut $b] = $load(&key.inner);
+            let mut x = load_words(iv);
+            // The IV and the last blocks, behind what the first half of the header is the end of.
+            let mut last = [_mm_slli_si128::<8>(load_words(start)), x, x, x, x];
             macro_rules! encrypt {
-                ($n:literal, $at:expr) => {
-                    let at = $at + $n / $groups * 16;
+                ($text:expr) => {
+                    x = _mm_xor_si128(x, load_words(&keys.keys[0]));
+                    x = _mm_xor_si128(x, load_words($text));
+                    for key in &keys.keys[1..ROUNDS] {
+                        x = _mm_aesenc_si128(x, load_words(key));
+                    }
+                    x = _mm_aesenclast_si128(x, load_words(&keys.keys[ROUNDS]));
+                    store_words(x, $text);
+                };
+                // Part `$n` of four blocks.
+                ($texts:expr, $n:literal) => {
                     let steps = ROUNDS.div_ceil($groups);
+                    let text = &mut $texts[$n / $groups];
                     if $n % $groups == 0 {
                         x = _mm_xor_si128(x, load_words(&keys.keys[0]));
-                        x = _mm_xor_si128(x, load_words(&block(packet, at)));
+                        x = _mm_xor_si128(x, load_words(text));
                     }
                     for step in 1..=steps {
                         let round = $n % $groups * steps + step;
@@ -54,84 +77,133 @@ macro_rules! stitched {
                             x = _mm_aesenc_si128(x, load_words(&keys.keys[round]));
                         } else if round == ROUNDS {
                             x = _mm_aesenclast_si128(x, load_words(&keys.keys[round]));
-                            if let Some(to) = packet.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-                                store_words(x, to);
-                            }
+                            store_words(x, text);
+                            last[1 + $n / $groups] = x;
                         }
                     }
                 };
             }
-            let chunks = packet.len().saturating_sub(TEXT) / 64;
-            if chunks > 0 {
-                $(encrypt!($g, TEXT);)*
+            macro_rules! words {
+                () => {
+                    [
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[1], last[0]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[2], last[1]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[3], last[2]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[4], last[3]), order),
+                    ]
+                };
             }
-            let words = |packet: &[u8], chunk: usize| {
-                let mut w = [_mm_setzero_si128(); 4];
-                for (i, w) in w.iter_mut().enumerate() {
-                    let bytes = block(packet, 64 * chunk + 16 * i);
-                    *w = _mm_shuffle_epi8(load_words(&bytes), order);
+            macro_rules! block {
+                ($w:ident) => {
+                    let (a_before, b_before) = ($a, $b);
+                    $all!($four, $w, $a, $b);
+                    $a = _mm_add_epi32($a, a_before);
+                    $b = $add($b, b_before);
+                };
+            }
+            for (text, last) in first.iter_mut().zip(&mut last[2..]) {
+                encrypt!(text);
+                *last = x;
+            }
+            let (fours, rest) = rest.as_chunks_mut::<4>();
+            for texts in fours {
+                let (a_before, b_before) = ($a, $b);
+                let mut w = words!();
+                last[0] = last[4];
+                macro_rules! both {
+                    ($g:literal) => {
+                        $four!($g, w, $a, $b);
+                        encrypt!(texts, $g);
+                    };
                 }
-                w
+                $all!(both);
+                $a = _mm_add_epi32($a, a_before);
+                $b = $add($b, b_before);
+            }
+            let mut w = words!();
+            // The message's end: up to three blocks, the suffix, the hash's padding.
+            let mut end = [0; 16];
+            let behind = match suffix {
+                Some(suffix) => {
+                    end[..4].copy_from_slice(&suffix);
+                    end[4] = 0x80;
+                    4
+                }
+                None => {
+                    end[0] = 0x80;
+                    0
+                }
             };
-            for chunk in 1..chunks {
-                let (a_before, b_before) = ($a, $b);
-                let mut w = words(packet, chunk - 1);
-                $(
-                    $four!(w, $a, $b, $g $(, $f)?);
-                    encrypt!($g, TEXT + 64 * chunk);
-                )*
-                $a = _mm_add_epi32($a, a_before);
-                $b = $add($b, b_before);
-            }
+            let end = load_words(&end);
+            let zero = _mm_setzero_si128();
+            last = [last[4], end, zero, zero, zero];
+            let two = rest.len() == 3;
             // Few enough steps for the processor to have them and a hash's under way together.
-            let rest = packet.get_mut(TEXT + 64 * chunks..).unwrap_or_default();
-            for text in rest.as_chunks_mut().0 {
-                x = _mm_xor_si128(x, load_words(&keys.keys[0]));
-                x = _mm_xor_si128(x, load_words(text));
-                for key in &keys.keys[1..ROUNDS] {
-                    x = _mm_aesenc_si128(x, load_words(key));
-                }
-                x = _mm_aesenclast_si128(x, load_words(&keys.keys[ROUNDS]));
-                store_words(x, text);
+            for (at, text) in rest.iter_mut().take(3).enumerate() {
+                encrypt!(text);
+                (last[at + 1], last[at + 2]) = (x, end);
             }
-            if let Some(chunk) = chunks.checked_sub(1) {
-                let (a_before, b_before) = ($a, $b);
-                let mut w = words(packet, chunk);
-                $($four!(w, $a, $b, $g $(, $f)?);)*
-                $a = _mm_add_epi32($a, a_before);
-                $b = $add($b, b_before);
+            block!(w);
+            w = words!();
+            if two {
+                block!(w);
+                w = [zero; 4];
             }
-            scatter($a, state, $a_words);
-            scatter($b, state, $b_words);
-            chunks
+            // The key's block counts too.
+            w[3] = _mm_or_si128(w[3], $bits((64 + length + behind) * 8));
+            block!(w);
+            w = $outer($a, $b);
+            [$a, $b] = $load(&key.outer);
+            block!(w);
+            $tag($a, $b, order, &mut tag);
+            tag
         }
     } };
 }
 
 stitched!(
-    with_sha1, 5, SHA1_ORDER, abcd [0, 1, 2, 3], e [4, 5, 6, 7], sha1_four, _mm_sha1nexte_epu32,
-    0 0, 1 0, 2 0, 3 0, 4 0, 5 1, 6 1, 7 1, 8 1, 9 1,
-    10 2, 11 2, 12 2, 13 2, 14 2, 15 3, 16 3, 17 3, 18 3, 19 3
+    with_sha1,
+    5,
+    SHA1_ORDER,
+    sha1_load,
+    abcd,
+    e,
+    sha1_four,
+    _mm_sha1nexte_epu32,
+    twenty,
+    sha1_bits,
+    sha1_outer,
+    sha1_tag
 );
 stitched!(
-    with_sha256, 4, SHA256_ORDER, abef [0, 1, 4, 5], cdgh [2, 3, 6, 7], sha256_four, _mm_add_epi32,
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    with_sha256,
+    4,
+    SHA256_ORDER,
+    sha256_load,
+    abef,
+    cdgh,
+    sha256_four,
+    _mm_add_epi32,
+    sixteen,
+    sha256_bits,
+    sha256_outer,
+    sha256_tag
 );
 
 sha! {
-    fn any_sha1(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize {
+    fn any_sha1(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag {
         match keys.rounds {
-            10 => with_sha1::<10>(keys, packet, state),
-            12 => with_sha1::<12>(keys, packet, state),
-            _ => with_sha1::<14>(keys, packet, state),
+            10 => with_sha1::<10>(keys, key, packet, suffix),
+            12 => with_sha1::<12>(keys, key, packet, suffix),
+            _ => with_sha1::<14>(keys, key, packet, suffix),
         }
     }
 
-    fn any_sha256(keys: &RoundKeys, packet: &mut [u8], state: &mut State) -> usize {
+    fn any_sha256(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag {
         match keys.rounds {
-            10 => with_sha256::<10>(keys, packet, state),
-            12 => with_sha256::<12>(keys, packet, state),
-            _ => with_sha256::<14>(keys, packet, state),
+            10 => with_sha256::<10>(keys, key, packet, suffix),
+            12 => with_sha256::<12>(keys, key, packet, suffix),
+            _ => with_sha256::<14>(keys, key, packet, suffix),
         }
     }
 }

@@ -139,6 +139,7 @@ where
 
 impl<C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16>> Key<C> {
     /// CBC of one text.
+    #[inline]
     pub(crate) fn cbc_decrypt(&self, iv: &[u8], text: &mut [u8]) {
         let Some(iv) = iv.first_chunk::<16>() else {
             return;

@@ -86,45 +86,60 @@ vaes! {
         for chunk in chunks {
             before = decrypt_in::<8>(keys, before, chunk);
         }
-        let rest = text.as_chunks_mut().0;
+        let mut rest = text.as_chunks_mut().0;
         if rest.len() > 8 {
-            let (half, rest) = rest.split_at_mut(8);
+            let (half, behind) = rest.split_at_mut(8);
             before = decrypt_in::<4>(keys, before, half.as_flattened_mut());
-            decrypt_rest::<4>(keys, before, rest);
-        } else if rest.len() > 4 {
-            decrypt_rest::<4>(keys, before, rest);
-        } else {
-            decrypt_rest::<2>(keys, before, rest);
+            rest = behind;
+        }
+        match rest.len() {
+            0 => {}
+            1..=2 => decrypt_rest::<0>(keys, before, rest),
+            3..=4 => decrypt_rest::<1>(keys, before, rest),
+            5..=6 => decrypt_rest::<2>(keys, before, rest),
+            _ => decrypt_rest::<3>(keys, before, rest),
         }
     }
 
-    /// CBC of up to twice `V` blocks.
+    /// CBC of `V` vectors and one or two blocks.
     fn decrypt_rest<const V: usize>(keys: &RoundKeys, before: __m128i, blocks: &mut [[u8; 16]]) {
+        let Some((whole, last)) = blocks.split_at_mut_checked(2 * V) else {
+            return;
+        };
+        let whole = whole.as_flattened_mut().as_chunks_mut().0;
+        let (Some(whole), [first, second @ ..]) = (whole.first_chunk_mut::<V>(), last) else {
+            return;
+        };
         let key = load_twice(&keys.keys[0]);
-        let mut encrypted = [_mm256_setzero_si256(); V];
-        for (i, v) in encrypted.iter_mut().enumerate() {
-            let load = |at: usize| load_block(blocks.get(at).unwrap_or(&[0; 16]));
-            *v = _mm256_set_m128i(load(2 * i + 1), load(2 * i));
+        let mut state = [_mm256_setzero_si256(); V];
+        for (state, text) in state.iter_mut().zip(&*whole) {
+            *state = _mm256_xor_si256(load(text), key);
         }
-        let mut state = encrypted.map(|v| _mm256_xor_si256(v, key));
+        let encrypted = _mm256_set_m128i(
+            load_block(second.first().unwrap_or(&[0; 16])),
+            load_block(first),
+        );
+        let mut end = _mm256_xor_si256(encrypted, key);
         for key in &keys.keys[1..keys.rounds] {
             let key = load_twice(key);
             for state in &mut state {
                 *state = _mm256_aesdec_epi128(*state, key);
             }
+            end = _mm256_aesdec_epi128(end, key);
         }
         let key = load_twice(&keys.keys[keys.rounds]);
         let mut chain = _mm256_broadcastsi128_si256(before);
-        for ((state, encrypted), to) in state.into_iter().zip(encrypted).zip(blocks.chunks_mut(2)) {
+        for (state, text) in state.into_iter().zip(whole) {
+            let encrypted = load(text);
             chain = _mm256_permute2x128_si256::<0x21>(chain, encrypted);
-            let plain = _mm256_xor_si256(_mm256_aesdeclast_epi128(state, key), chain);
+            store(_mm256_xor_si256(_mm256_aesdeclast_epi128(state, key), chain), text);
             chain = encrypted;
-            if let [a, rest @ ..] = to {
-                store_block(_mm256_castsi256_si128(plain), a);
-                if let [b] = rest {
-                    store_block(_mm256_extracti128_si256::<1>(plain), b);
-                }
-            }
+        }
+        chain = _mm256_permute2x128_si256::<0x21>(chain, encrypted);
+        let plain = _mm256_xor_si256(_mm256_aesdeclast_epi128(end, key), chain);
+        store_block(_mm256_castsi256_si128(plain), first);
+        if let Some(second) = second.first_mut() {
+            store_block(_mm256_extracti128_si256::<1>(plain), second);
         }
     }
 
