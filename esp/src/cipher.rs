@@ -84,7 +84,7 @@ impl Engine {
         if let Hasher::Lanes(key) = hasher
             && let Some(keys) = self.round_keys()
             // With less there is nothing to do at the same time.
-            && packet.len() >= HEADER + iv_length + 48
+            && packet.len() >= HEADER + iv_length + 64
             && let Some(tag) = key.encrypt_and_mac(keys, packet, suffix)
         {
             return tag;

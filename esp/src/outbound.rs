@@ -140,7 +140,7 @@ impl<T: Moment> OutboundSa<T> {
         if self.shape.aead {
             // A packet is work enough for the vector unit.
             for job in jobs {
-                self.plan(now, job);
+                job.result = self.seal(now, job.buf, job.payload.clone(), job.next_header);
             }
             return;
         }

@@ -197,7 +197,7 @@ impl Key {
         tag
     }
 
-    /// AES-CBC of `packet`, which is header, IV and three blocks of text or more, and its MAC. None
+    /// AES-CBC of `packet`, which is header, IV and four blocks of text or more, and its MAC. None
     /// where this machine can't.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn encrypt_and_mac(

@@ -21,7 +21,7 @@ const IV: usize = crate::HEADER;
 const TEXT: usize = IV + 16;
 
 sha_entry! {
-    /// Encrypts the text of `packet`, whole blocks, at least three; gives the MAC with `key`.
+    /// Encrypts the text of `packet`, whole blocks, at least four; gives the MAC with `key`.
     pub(super) fn sha1(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag = any_sha1
 }
 
@@ -45,14 +45,15 @@ macro_rules! stitched {
             let (Some(start), Some(iv)) = (head.first_chunk(), head.last_chunk()) else {
                 return tag;
             };
-            let Some((first, rest)) = text.as_chunks_mut().0.split_first_chunk_mut::<3>() else {
+            let Some((first, rest)) = text.as_chunks_mut().0.split_first_chunk_mut::<4>() else {
                 return tag;
             };
             let order = load_words(&$order);
             let [mut $a, mut $b] = $load(&key.inner);
             let mut x = load_words(iv);
-            // The IV and the last blocks, behind what the first half of the header is the end of.
-            let mut last = [_mm_slli_si128::<8>(load_words(start)), x, x, x, x];
+            // The IV and the last blocks, behind what the header is the end of. The very last one is
+            // not yet in the next 64 bytes, so that the hash need not wait for it.
+            let mut last = [_mm_slli_si128::<8>(load_words(start)), x, x, x, x, x];
             macro_rules! encrypt {
                 ($text:expr) => {
                     x = _mm_xor_si128(x, load_words(&keys.keys[0]));
@@ -78,18 +79,18 @@ macro_rules! stitched {
                         } else if round == ROUNDS {
                             x = _mm_aesenclast_si128(x, load_words(&keys.keys[round]));
                             store_words(x, text);
-                            last[1 + $n / $groups] = x;
+                            last[2 + $n / $groups] = x;
                         }
                     }
                 };
             }
             macro_rules! words {
-                () => {
+                ($from:ident, $at:literal) => {
                     [
-                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[1], last[0]), order),
-                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[2], last[1]), order),
-                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[3], last[2]), order),
-                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>(last[4], last[3]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>($from[$at + 1], $from[$at]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>($from[$at + 2], $from[$at + 1]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>($from[$at + 3], $from[$at + 2]), order),
+                        _mm_shuffle_epi8(_mm_alignr_epi8::<8>($from[$at + 4], $from[$at + 3]), order),
                     ]
                 };
             }
@@ -108,8 +109,8 @@ macro_rules! stitched {
             let (fours, rest) = rest.as_chunks_mut::<4>();
             for texts in fours {
                 let (a_before, b_before) = ($a, $b);
-                let mut w = words!();
-                last[0] = last[4];
+                let mut w = words!(last, 0);
+                (last[0], last[1]) = (last[4], last[5]);
                 macro_rules! both {
                     ($g:literal) => {
                         $four!($g, w, $a, $b);
@@ -120,7 +121,7 @@ macro_rules! stitched {
                 $a = _mm_add_epi32($a, a_before);
                 $b = $add($b, b_before);
             }
-            let mut w = words!();
+            let mut w = words!(last, 0);
             // The message's end: up to three blocks, the suffix, the hash's padding.
             let mut end = [0; 16];
             let behind = match suffix {
@@ -136,18 +137,18 @@ macro_rules! stitched {
             };
             let end = load_words(&end);
             let zero = _mm_setzero_si128();
-            last = [last[4], end, zero, zero, zero];
-            let two = rest.len() == 3;
+            let mut tail = [last[4], last[5], end, zero, zero, zero, zero, zero, zero];
+            let two = rest.len() >= 2;
             // Few enough steps for the processor to have them and a hash's under way together.
             for (at, text) in rest.iter_mut().take(3).enumerate() {
                 encrypt!(text);
-                (last[at + 1], last[at + 2]) = (x, end);
+                (tail[at + 2], tail[at + 3]) = (x, end);
             }
             block!(w);
-            w = words!();
+            w = words!(tail, 0);
             if two {
                 block!(w);
-                w = [zero; 4];
+                w = words!(tail, 4);
             }
             // The key's block counts too.
             w[3] = _mm_or_si128(w[3], $bits((64 + length + behind) * 8));
