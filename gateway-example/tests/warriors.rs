@@ -8,11 +8,12 @@
 mod common;
 mod office;
 
-use common::{SERVER, entropy};
-use gateway_example::core::{Core as _, Gateway, Stage};
+use common::{PSK, SERVER, entropy};
+use gateway_example::config::Secret;
+use gateway_example::core::{Client, ClientConfig, Core as _, Gateway, Path, Protocols, Stage};
 use office::{Node, OFFICE, Office, Peer, udp};
 use simnet::{HostId, Link, Nat};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,45 @@ fn a_warrior_roams_to_a_new_port_and_a_new_address_in_mid_transfer() {
     assert_eq!(up, 20);
     assert!(down >= 18, "{down}");
     office.ping(ann);
+    office.leave(ann);
+}
+
+/// The first that the gateway hears from the new place is a main mode, then ESP SAs of what it
+/// takes for somebody new.
+#[test]
+fn a_warrior_that_roams_and_renews_all_keys_before_it_says_anything_keeps_its_call() {
+    let mut office = Office::new(Link::PERFECT, 23);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    let path = Path {
+        local: SocketAddr::from(([192, 168, 77, 2], 500)),
+        remote: SocketAddr::from((SERVER, 500)),
+    };
+    let [psk, password] = [PSK, "secret"].map(|s| Secret::new(s.into()));
+    let config = ClientConfig::new(path, psk, "ann".into(), password);
+    let mut protocols = Protocols::new(&config).unwrap();
+    protocols.isakmp.policy.phase1_lifetime = Duration::from_secs(100);
+    let mut client = Client::with_protocols(config, protocols, entropy(77)).unwrap();
+    client.connect(office.world.now).unwrap();
+    *office.world.host(ann) = Peer::new(Node::Client(client));
+    let begun = office.world.now;
+    office.connected(ann);
+    office.ping(ann);
+    let renewal = begun + Duration::from_millis(89_900) - office.world.now;
+    office.world.run_for(renewal);
+    office.world.nat(nat).rebind();
+    office.world.nat(nat).public = Ipv4Addr::new(203, 0, 113, 77).into();
+    office.world.run_for(Duration::from_secs(3));
+    let now = office.world.now;
+    office.world.host(ann).client().renew_esp(now);
+    office.world.run_for(Duration::from_secs(3));
+    let gateway = office.gateway;
+    let status = office.world.host(gateway).gateway().status(now);
+    assert_eq!(status.peers, 2, "it is taken for somebody new");
+    office.ping(ann);
+    let status = office.world.host(gateway).gateway().status(now);
+    assert_eq!((status.peers, status.l2tp_sessions), (1, 1));
+    assert_eq!(office.transfer(ann, 20), (20, 20));
     office.leave(ann);
 }
 

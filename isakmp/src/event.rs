@@ -41,6 +41,9 @@ pub enum Event {
         role: Role,
         /// Who the peer says it is.
         peer_id: Identity,
+        /// Who it is: SAs with the same number are one peer's. Neither the address nor the identity
+        /// tells.
+        party: u64,
         /// Who is behind a NAT.
         nat: natt::Detection,
         /// The version of NAT traversal, if both know one.

@@ -4,17 +4,31 @@
 
 mod common;
 
-use common::{Host, Net, children, client_config, client_path, established, pair, peer};
-use isakmp::{CloseReason, Event, RefusedReason};
+use common::{
+    Host, Net, children, client_config, client_path, established, has, pair, pair_of, peer,
+    server_config,
+};
+use isakmp::{CloseReason, Config, Event, RefusedReason, Role, SaId};
 use simnet::{Link, Pair};
 use std::time::Duration;
 
-fn connected(seed: u64) -> Pair<Host, Host> {
-    let server = common::server_config();
-    let mut net = pair(server, peer(), Net::ClientNat, Link::PERFECT, seed);
+fn connected_as(client: Config, server: Config, seed: u64) -> Pair<Host, Host> {
+    let mut net = pair_of(client, server, Net::ClientNat, Link::PERFECT, seed);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
     assert!(established(&mut net, 1));
+    net
+}
+
+fn connected(seed: u64) -> Pair<Host, Host> {
+    let mut net = connected_as(client_config(), server_config(), seed);
     net.run_for(Duration::from_secs(1));
     net
+}
+
+fn open_child(net: &mut Pair<Host, Host>, sa: SaId) {
+    let wanted = isakmp::ChildRequest::l2tp();
+    net.a.endpoint.open_child(net.now, sa, wanted).unwrap();
 }
 
 fn counts(net: &Pair<Host, Host>) -> [usize; 2] {
@@ -112,12 +126,7 @@ fn a_lost_delete_is_repeated_when_esp_comes() {
 fn a_delete_that_overtakes_message_3_ends_the_quick_mode() {
     let mut net = connected(4);
     let [client, _] = children(&mut net);
-    let now = net.now;
-    let wanted = isakmp::ChildRequest::l2tp();
-    net.a
-        .endpoint
-        .open_child(now, client[0].sa, wanted)
-        .unwrap();
+    open_child(&mut net, client[0].sa);
     assert!(net.run_until(Duration::from_secs(1), |_, b| {
         b.endpoint.is_negotiating(
             b.events
@@ -138,12 +147,7 @@ fn a_delete_that_overtakes_message_3_ends_the_quick_mode() {
     assert_eq!(counts(&net), [1, 1]);
     assert_eq!(children(&mut net)[1].len(), 1, "never came up");
     // And if that delete is lost as well, the question for message 3 is answered with another.
-    let now = net.now;
-    let wanted = isakmp::ChildRequest::l2tp();
-    net.a
-        .endpoint
-        .open_child(now, client[0].sa, wanted)
-        .unwrap();
+    open_child(&mut net, client[0].sa);
     let before = net.b.sent.len();
     assert!(net.run_until(Duration::from_secs(1), |_, b| b.sent.len() > before));
     lose_until(&mut net, |a, _| a.endpoint.child_count() == 2);
@@ -168,12 +172,7 @@ fn a_quick_mode_outlives_the_replacement_of_its_isakmp_sa() {
         net.a.endpoint.rekey(now, client[0].sa);
         net.a.endpoint.rekey(now, client[0].sa);
         net.run_for(Duration::from_millis(30));
-        let wanted = isakmp::ChildRequest::l2tp();
-        let now = net.now;
-        net.a
-            .endpoint
-            .open_child(now, client[0].sa, wanted)
-            .unwrap();
+        open_child(&mut net, client[0].sa);
         if lost {
             // Both get to where the quick mode has half a chance, then the network fails.
             net.run_for(Duration::from_millis(15));
@@ -219,36 +218,13 @@ fn an_isakmp_sa_with_a_successor_dies_alone() {
     assert_eq!(counts(&net), [1, 1]);
 }
 
-/// A peer that roams takes all its SAs along, not only the one that carried the packet.
-#[test]
-fn roaming_after_a_renewal_moves_every_sa() {
-    let mut net = connected(7);
-    let [client, server] = children(&mut net);
-    let now = net.now;
-    net.a.endpoint.rekey(now, client[0].sa);
-    net.run_for(Duration::from_secs(40));
-    let mut moved = server[0].path;
-    moved.remote.set_port(31_000);
-    let now = net.now;
-    net.b.endpoint.note_traffic(now, server[0].child, moved);
-    net.b.endpoint.close_child(now, server[0].child);
-    let mut to = Vec::new();
-    while let Some(transmit) = net.b.endpoint.poll_transmit() {
-        to.push(transmit.path.remote);
-    }
-    assert_eq!(to, [moved.remote], "told over the new SA, at the new place");
-}
-
 #[test]
 fn a_renewal_that_fails_is_tried_again() {
     let mut config = client_config();
     config.policy.child_lifetime.seconds = 600;
-    let mut server = common::server_config();
+    let mut server = server_config();
     server.dpd = None;
-    let mut net = common::pair_of(config, server, Net::ClientNat, Link::PERFECT, 8);
-    let path = client_path(&net.a);
-    net.a.endpoint.connect(net.now, path, peer()).unwrap();
-    assert!(established(&mut net, 1));
+    let mut net = connected_as(config, server, 8);
     let [client, _] = children(&mut net);
     let now = net.now;
     net.b_to_a.loss = 1.0;
@@ -282,13 +258,7 @@ fn a_renewal_that_fails_is_tried_again() {
 
 #[test]
 fn what_we_said_ourselves_ends_nothing_when_it_is_sent_back() {
-    let mut net = pair(
-        common::server_config(),
-        peer(),
-        Net::Direct,
-        Link::PERFECT,
-        94,
-    );
+    let mut net = pair(server_config(), peer(), Net::Direct, Link::PERFECT, 94);
     assert!(established(&mut net, 1));
     let [_, server] = children(&mut net);
     let (path, now) = (server[0].path, net.now);
@@ -303,4 +273,91 @@ fn what_we_said_ourselves_ends_nothing_when_it_is_sent_back() {
     let again = net.b.endpoint.handle_datagram(now, path, &mut told);
     assert!(again.is_err(), "{again:?}");
     assert_eq!(net.b.endpoint.child_count(), 1);
+}
+
+#[test]
+fn both_phases_are_renewed_by_the_initiator() {
+    let mut config = client_config();
+    config.policy.phase1_lifetime = Duration::from_secs(600);
+    config.policy.child_lifetime.seconds = 200;
+    let mut net = connected_as(config, server_config(), 25);
+    net.run_for(Duration::from_secs(3600));
+    for node in [&net.a, &net.b] {
+        assert_eq!(
+            (node.endpoint.sa_count(), node.endpoint.child_count()),
+            (1, 1)
+        );
+    }
+    let [client, server] = children(&mut net);
+    assert!(client.len() >= 18, "{}", client.len());
+    assert_eq!(client.len(), server.len());
+    for (a, b) in client.iter().zip(&server).skip(1) {
+        assert!(a.replaces.is_some() && b.replaces.is_some());
+        common::assert_matching(a, b, "renewed");
+    }
+    assert!(has(&net.a.events, "replaced") && !has(&net.a.events, "expired"));
+}
+
+#[test]
+fn both_phases_are_renewed_by_the_responder_of_the_first() {
+    let mut net = connected_as(client_config(), server_config(), 26);
+    let [_, server] = children(&mut net);
+    let now = net.now;
+    net.b.endpoint.rekey_child(now, server[0].child);
+    net.run_for(Duration::from_secs(5));
+    let [client, server] = children(&mut net);
+    assert_eq!((client.len(), server.len()), (2, 2));
+    assert_eq!(
+        (client[1].role, server[1].role),
+        (Role::Responder, Role::Initiator)
+    );
+    common::assert_matching(&client[1], &server[1], "renewed");
+    assert_eq!(counts(&net), [2, 2], "until the new pair is used");
+    let now = net.now;
+    net.b
+        .endpoint
+        .note_traffic(now, server[1].child, server[1].path);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(counts(&net), [1, 1]);
+}
+
+#[test]
+fn an_isakmp_sa_is_renewed_by_its_responder() {
+    let mut client = client_config();
+    client.psks = server_config().psks;
+    let mut net = connected_as(client, server_config(), 27);
+    let [_, server] = children(&mut net);
+    let now = net.now;
+    net.b.endpoint.rekey(now, server[0].sa);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(
+        net.a.endpoint.sa_count(),
+        2,
+        "what is on its way may arrive"
+    );
+    net.run_for(Duration::from_secs(35));
+    assert!(has(&net.b.events, "replaced"));
+    for node in [&net.a, &net.b] {
+        assert_eq!(
+            (node.endpoint.sa_count(), node.endpoint.child_count()),
+            (1, 1)
+        );
+    }
+    // The new SA carries what the old one made.
+    let now = net.now;
+    net.b.endpoint.close_child(now, server[0].child);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(net.a.endpoint.child_count(), 0);
+}
+
+#[test]
+fn a_shorter_lifetime_of_the_responder_is_told_and_kept() {
+    let mut config = server_config();
+    config.policy.child_lifetime.seconds = 120;
+    let mut net = connected_as(client_config(), config, 28);
+    let [client, server] = children(&mut net);
+    assert_eq!(
+        (client[0].lifetime.seconds, server[0].lifetime.seconds),
+        (120, 120)
+    );
 }

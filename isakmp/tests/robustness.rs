@@ -1,26 +1,17 @@
-//! Floods, duplicates, limits, rekeying, dead peers, fragments.
+//! Floods, duplicates, limits, fragments.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
 use common::{
-    Net, children, client_config, client_path, established, host, pair, pair_of, peer, refusal,
+    Net, children, client_config, client_path, established, pair, pair_of, peer, refusal,
     server_config,
 };
-use isakmp::{Config, Dpd, Event, Limits, Path, Role};
+use isakmp::{Config, Limits, Path};
 use simnet::Link;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-fn has(events: &[Event], word: &str) -> bool {
-    events.iter().any(|e| match e {
-        Event::Closed { reason, .. } | Event::ChildDeleted { reason, .. } => {
-            reason.reason() == word
-        }
-        _ => false,
-    })
-}
 
 fn limits(change: impl FnOnce(&mut Limits)) -> Config {
     let mut config = server_config();
@@ -242,211 +233,6 @@ fn duplicates_get_the_same_answer_and_no_second_computation() {
 }
 
 #[test]
-fn both_phases_are_renewed_by_the_initiator() {
-    let mut config = client_config();
-    config.policy.phase1_lifetime = Duration::from_secs(600);
-    config.policy.child_lifetime.seconds = 200;
-    let mut net = pair_of(config, server_config(), Net::ClientNat, Link::PERFECT, 25);
-    let path = client_path(&net.a);
-    net.a.endpoint.connect(net.now, path, peer()).unwrap();
-    assert!(established(&mut net, 1));
-    net.run_for(Duration::from_secs(3600));
-    for node in [&net.a, &net.b] {
-        assert_eq!(
-            (node.endpoint.sa_count(), node.endpoint.child_count()),
-            (1, 1)
-        );
-    }
-    let [client, server] = children(&mut net);
-    assert!(client.len() >= 18, "{}", client.len());
-    assert_eq!(client.len(), server.len());
-    for (a, b) in client.iter().zip(&server).skip(1) {
-        assert!(a.replaces.is_some() && b.replaces.is_some());
-        common::assert_matching(a, b, "renewed");
-    }
-    assert!(has(&net.a.events, "replaced") && !has(&net.a.events, "expired"));
-}
-
-#[test]
-fn both_phases_are_renewed_by_the_responder_of_the_first() {
-    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 26);
-    assert!(established(&mut net, 1));
-    let [_, server] = children(&mut net);
-    let now = net.now;
-    net.b.endpoint.rekey_child(now, server[0].child);
-    net.run_for(Duration::from_secs(5));
-    let [client, server] = children(&mut net);
-    assert_eq!((client.len(), server.len()), (2, 2));
-    assert_eq!(
-        (client[1].role, server[1].role),
-        (Role::Responder, Role::Initiator)
-    );
-    common::assert_matching(&client[1], &server[1], "renewed");
-    let counts = |net: &simnet::Pair<common::Host, common::Host>| {
-        (net.a.endpoint.child_count(), net.b.endpoint.child_count())
-    };
-    assert_eq!(counts(&net), (2, 2), "until the new pair is used");
-    let now = net.now;
-    net.b
-        .endpoint
-        .note_traffic(now, server[1].child, server[1].path);
-    net.run_for(Duration::from_secs(1));
-    assert_eq!(counts(&net), (1, 1));
-}
-
-#[test]
-fn an_isakmp_sa_is_renewed_by_its_responder() {
-    let mut client = client_config();
-    client.psks = server_config().psks;
-    let mut net = pair_of(client, server_config(), Net::ClientNat, Link::PERFECT, 27);
-    let path = client_path(&net.a);
-    net.a.endpoint.connect(net.now, path, peer()).unwrap();
-    assert!(established(&mut net, 1));
-    let [_, server] = children(&mut net);
-    let now = net.now;
-    net.b.endpoint.rekey(now, server[0].sa);
-    net.run_for(Duration::from_secs(5));
-    assert_eq!(
-        net.a.endpoint.sa_count(),
-        2,
-        "what is on its way may arrive"
-    );
-    net.run_for(Duration::from_secs(35));
-    assert!(has(&net.b.events, "replaced"));
-    for node in [&net.a, &net.b] {
-        assert_eq!(
-            (node.endpoint.sa_count(), node.endpoint.child_count()),
-            (1, 1)
-        );
-    }
-    // The new SA carries what the old one made.
-    let now = net.now;
-    net.b.endpoint.close_child(now, server[0].child);
-    net.run_for(Duration::from_secs(1));
-    assert_eq!(net.a.endpoint.child_count(), 0);
-}
-
-#[test]
-fn a_shorter_lifetime_of_the_responder_is_told_and_kept() {
-    let mut config = server_config();
-    config.policy.child_lifetime.seconds = 120;
-    let mut net = pair(config, peer(), Net::ClientNat, Link::PERFECT, 28);
-    assert!(established(&mut net, 1));
-    let [client, server] = children(&mut net);
-    assert_eq!(
-        (client[0].lifetime.seconds, server[0].lifetime.seconds),
-        (120, 120)
-    );
-}
-
-#[test]
-fn a_dead_peer_is_noticed_by_both_roles() {
-    for dead in [true, false] {
-        let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 29);
-        assert!(established(&mut net, 1));
-        if dead {
-            net.a_to_b.loss = 1.0;
-        }
-        net.run_for(Duration::from_secs(180));
-        assert_eq!(has(&net.b.events, "dpd_timeout"), dead);
-        assert_eq!(net.b.endpoint.child_count(), usize::from(!dead));
-        assert_eq!(has(&net.a.events, "dpd_timeout"), dead);
-        let stats = net.a.endpoint.stats();
-        assert!(stats.dpd_asked > 0);
-        assert_eq!(stats.dpd_answered == stats.dpd_asked, !dead);
-        assert_eq!(stats.dpd_dead, u64::from(dead));
-    }
-}
-
-#[test]
-fn the_end_of_what_a_client_had_is_not_the_end_of_its_next_call() {
-    // Without INITIAL-CONTACT, or with one that went astray.
-    let mut config = client_config();
-    config.habits.initial_contact = false;
-    let place = Net::ClientNat;
-    let mut net = pair_of(config.clone(), server_config(), place, Link::PERFECT, 34);
-    let path = client_path(&net.a);
-    net.a.endpoint.connect(net.now, path, peer()).unwrap();
-    assert!(established(&mut net, 1));
-    // It crashes, and calls again from where it was.
-    net.a.endpoint = host(config, 99, true, place, net.now).endpoint;
-    net.a.endpoint.connect(net.now, path, peer()).unwrap();
-    assert!(net.run_until(Duration::from_secs(30), |a, b| {
-        a.endpoint.child_count() == 1 && b.endpoint.child_count() == 2
-    }));
-    let [_, server] = children(&mut net);
-    net.run_for(Duration::from_secs(180));
-    assert!(has(&net.b.events, "dpd_timeout"));
-    let gone =
-        |e: &Event| matches!(e, Event::ChildDeleted { child, .. } if *child == server[1].child);
-    assert!(!net.b.events.iter().any(gone));
-    // And when it is dead for good, all goes.
-    net.a_to_b.loss = 1.0;
-    net.run_for(Duration::from_secs(180));
-    assert_eq!(net.b.endpoint.child_count(), 0);
-}
-
-#[test]
-fn traffic_is_a_sign_of_life_and_moves_the_peer() {
-    let mut config = server_config();
-    config.dpd = Some(Dpd {
-        interval: Duration::from_secs(10),
-        ..Dpd::default()
-    });
-    let mut net = pair(config, peer(), Net::ClientNat, Link::PERFECT, 30);
-    assert!(established(&mut net, 1));
-    net.run_for(Duration::from_secs(5));
-    let [_, server] = children(&mut net);
-    let sent = net.b.sent.len();
-    let mut moved = server[0].path;
-    moved.remote.set_port(31_000);
-    for _ in 0..10 {
-        let now = net.now;
-        net.b.endpoint.note_traffic(now, server[0].child, moved);
-        net.run_for(Duration::from_secs(9));
-    }
-    let asked = net.b.sent[sent..]
-        .iter()
-        .filter(|p| p.2.get(22) == Some(&5))
-        .count();
-    // Answers to the client's questions only, of which none comes in this time but each 30 s.
-    assert!(asked <= 4, "{asked}");
-    let change = |e: &Event| matches!(e, Event::PathChanged { new, .. } if *new == moved);
-    // The client's own questions move it back now and then.
-    assert!(net.b.events.iter().any(change));
-}
-
-#[test]
-fn initial_contact_spares_siblings_behind_the_same_nat() {
-    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 31);
-    assert!(established(&mut net, 1));
-    // The same private address behind the same public one: another port is another client.
-    let mut twin = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 32);
-    std::mem::swap(&mut twin.b, &mut net.b);
-    twin.a.shift += 7000;
-    assert!(
-        twin.run_until(Duration::from_secs(30), |a, b| a.endpoint.child_count()
-            == 1
-            && b.endpoint.child_count() == 2)
-    );
-    assert!(!has(&twin.b.events, "initial_contact"));
-    // The same client once more, from its old port: what is left of it goes.
-    let mut again = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 33);
-    std::mem::swap(&mut again.b, &mut twin.b);
-    again.now = again.now.max(twin.now);
-    assert!(
-        again.run_until(Duration::from_secs(30), |a, _| a.endpoint.child_count()
-            == 1)
-    );
-    again.run_for(Duration::from_secs(1));
-    assert!(has(&again.b.events, "initial_contact"));
-    assert_eq!(
-        (again.b.endpoint.sa_count(), again.b.endpoint.child_count()),
-        (2, 2)
-    );
-}
-
-#[test]
 fn long_messages_are_fragmented_when_both_can() {
     let mut client = client_config();
     client.fragment_size = Some(180);
@@ -463,42 +249,6 @@ fn long_messages_are_fragmented_when_both_can() {
     assert!(net.a.sent.iter().filter(fragment).count() > 2);
     assert!(net.b.sent.iter().filter(fragment).count() > 2);
     assert!(net.a.sent.iter().skip(2).all(|p| p.2.len() <= 190));
-}
-
-#[test]
-fn a_server_behind_nat_is_mirrored_to_windows() {
-    for (net_kind, mirror) in [
-        (Net::ServerNat, true),
-        (Net::BothNat, true),
-        (Net::ServerNat, false),
-    ] {
-        let mut config = server_config();
-        config.nat_d_mirror = mirror;
-        let mut net = pair(config, peer(), net_kind, Link::PERFECT, 35);
-        assert!(established(&mut net, 1));
-        let detection = net.a.events.iter().find_map(|e| match e {
-            Event::Established { nat, .. } => Some(*nat),
-            _ => None,
-        });
-        let detection = detection.unwrap();
-        assert_eq!(
-            detection.remote_behind_nat, !mirror,
-            "the client finds the server where it looked"
-        );
-        assert!(detection.any(), "and encapsulates all the same");
-        let [client, server] = children(&mut net);
-        assert!(client[0].udp_encapsulation && server[0].udp_encapsulation);
-    }
-}
-
-#[test]
-fn keepalives_are_sent_from_behind_a_nat_only() {
-    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 36);
-    assert!(established(&mut net, 1));
-    net.run_for(Duration::from_secs(100));
-    let count = |sent: &[common::Packet]| sent.iter().filter(|p| p.2 == [0xff]).count();
-    assert!((4..=5).contains(&count(&net.a.sent)));
-    assert_eq!(count(&net.b.sent), 0);
 }
 
 #[test]

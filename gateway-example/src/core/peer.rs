@@ -26,6 +26,8 @@ impl std::fmt::Display for PeerId {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) path: Path,
+    /// Who made its ISAKMP SAs.
+    pub(super) party: u64,
     pub(super) isakmp: Vec<isakmp::SaId>,
     /// ESP SA pairs by serial number, the newest last.
     pub(super) children: Vec<u64>,
@@ -33,6 +35,8 @@ pub(super) struct Peer {
     pub(super) l2tp: Vec<L2tpPath>,
     /// When to give up on a peer that has deleted its last ESP SA: Windows deletes and remakes.
     pub(super) grace: Option<Instant>,
+    /// How often it has named a call that is not its own.
+    pub(super) strays: u8,
 }
 
 /// A UDP port pair inside a peer's ESP.

@@ -217,7 +217,7 @@ impl Endpoint {
             .map(|sa| sa.id);
         own.or_else(|| {
             let mut others = self.sas_at(child.path.remote);
-            others.find(|sa| child.belongs_to(sa)).map(|sa| sa.id)
+            others.find(|sa| sa.party == child.party).map(|sa| sa.id)
         })
     }
 

@@ -133,11 +133,9 @@ impl Endpoint {
         let Some(cookies) = cookies(spi) else { return };
         let id = self.by_cookies.get(&cookies).copied();
         let same = |id: &SaId| {
-            self.sas.get(id).is_some_and(|other| {
-                other.established()
-                    && other.peer_id == sa.peer_id
-                    && other.path.remote == sa.path.remote
-            })
+            self.sas
+                .get(id)
+                .is_some_and(|other| other.established() && other.party == sa.party)
         };
         if let Some(id) = id.filter(same) {
             self.with_sa(id, |endpoint, other| {
@@ -155,7 +153,10 @@ impl Endpoint {
         if sa.peer_sequence.is_none_or(|highest| sequence > highest) {
             sa.peer_sequence = Some(sequence);
             self.alive(now, sa);
-            self.move_peer(sa, path);
+            if !sa.nat.remote_behind_nat {
+                return;
+            }
+            self.move_peer(sa, path, Some(now));
             for quick in sa.quicks.values_mut() {
                 quick.path = path;
             }

@@ -208,7 +208,7 @@ impl Endpoint {
                 local: SocketAddr::new(sa.path.local.ip(), self.config.natt_port),
                 remote: SocketAddr::new(sa.path.remote.ip(), peer.remote_natt_port),
             };
-            self.move_sa(sa, path);
+            self.move_sa(sa, path, None);
         }
         let id = self.own_id(sa);
         let hash = Self::main_hash(sa, Role::Initiator, &id)?;

@@ -237,6 +237,11 @@ impl Endpoint {
         sa.handshake = None;
         sa.retransmit = None;
         sa.peer_id = Some(peer_id.clone());
+        let replaced = sa.replaces.and_then(|old| self.sas.get(&old));
+        sa.party = match replaced.map(|old| old.party) {
+            Some(party) => party,
+            None => self.party_at(now, path.remote, sa.peer_id.as_ref()),
+        };
         self.stats.established += 1;
         let lifetime = std::time::Duration::from_secs(sa.seconds);
         sa.expires = Some(now + lifetime);
@@ -252,6 +257,7 @@ impl Endpoint {
             path,
             role: sa.role,
             peer_id,
+            party: sa.party.0,
             nat: sa.nat,
             dialect: sa.dialect,
             suite: sa.suite,
@@ -260,7 +266,7 @@ impl Endpoint {
                 now.saturating_duration_since(at)
             }),
         });
-        self.move_sa(sa, path);
+        self.move_sa(sa, path, None);
         if let Some(old) = sa.replaces.take() {
             self.adopt_children(now, old, sa);
         }

@@ -235,26 +235,30 @@ impl Endpoint {
         self.renew_child(now, child);
     }
 
-    /// The owner has received authentic ESP on `child` from `path`: the peer lives, and is there.
+    /// The owner has received authentic ESP on `child` from `path`: the peer lives, and is there,
+    /// if it is behind a NAT. The address of a peer that is not does not change, and another one is
+    /// an attacker's (RFC 3947 section 7). True if packets for the peer go to `path` from now on.
     ///
     /// Call it for packets only that are newer than all before (highest sequence number).
-    pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) {
+    pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) -> bool {
         let Some(entry) = self.children.get_mut(&child) else {
-            return;
+            return false;
         };
-        let (id, moved, retires) = (entry.sa, entry.path != path, entry.retires.take());
+        let (id, retires) = (entry.sa, entry.retires.take());
+        let (elsewhere, moves) = (entry.path != path, entry.path != path && entry.behind_nat);
         let known = self.with_sa(id, |endpoint, sa| {
             endpoint.alive(now, sa);
-            if moved && path.local.port() == sa.path.local.port() {
-                endpoint.move_peer(sa, path);
+            if moves && path.local.port() == sa.path.local.port() {
+                endpoint.move_peer(sa, path, Some(now));
             }
         });
         if let Some(old) = retires {
             self.end_child(now, old, CloseReason::Replaced);
         }
-        if known.is_none() && moved {
-            self.move_child(child, path);
+        if known.is_none() && moves {
+            self.move_child(child, path, Some(now));
         }
+        moves || !elsewhere
     }
 
     /// Takes the result of a [`Job`].

@@ -2,11 +2,16 @@
 //! all others.
 
 use super::Endpoint;
-use super::state::{Child, Sa};
+use super::state::{Child, Party, Sa};
 use crate::config::Path;
 use crate::event::{ChildId, Event, SaId};
+use crate::wire::Identity;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// By then a peer that somebody has made appear elsewhere has been heard where it is.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// Established SAs and children by the peer's address.
 #[derive(Debug, Default)]
@@ -64,9 +69,9 @@ impl Endpoint {
     }
 
     /// The peer of a child is at another address.
-    pub(super) fn move_child(&mut self, id: ChildId, path: Path) {
+    pub(super) fn move_child(&mut self, id: ChildId, path: Path, unproven: Option<Instant>) {
         if let Some(mut child) = self.take_child(id) {
-            child.path = path;
+            (child.path, child.moved) = (path, unproven);
             self.place_child(id, child);
         }
     }
@@ -78,7 +83,7 @@ impl Endpoint {
     ) -> impl DoubleEndedIterator<Item = (ChildId, &'a Child)> {
         let all = self.places.children.at(sa.path.remote);
         let all = all.filter_map(|id| Some((id, &**self.children.get(&id)?)));
-        all.filter(|(_, child)| child.belongs_to(sa))
+        all.filter(|(_, child)| child.party == sa.party)
     }
 
     /// Other established SAs with the peer of `sa`, which is out of the table.
@@ -88,7 +93,7 @@ impl Endpoint {
             .sas
             .at(sa.path.remote)
             .filter_map(|id| self.sas.get(&id));
-        all.filter(|other| other.peer_id == sa.peer_id)
+        all.filter(|other| other.party == sa.party)
             .map(|other| other.id)
             .collect()
     }
@@ -108,21 +113,50 @@ impl Endpoint {
             .filter_map(|id| self.sas.get(&id).map(|sa| &**sa))
     }
 
-    /// The peer has proved that it is at `path`, and all SAs with it go there.
-    pub(super) fn move_peer(&mut self, sa: &mut Sa, path: Path) {
+    /// Who it is that has completed main mode at `at` and says it is `peer_id`: the one that is known
+    /// there, or somebody new.
+    ///
+    /// Nobody is known there who has come by one packet just now: anybody who saw that packet can
+    /// have sent it from this address first.
+    pub(super) fn party_at(
+        &mut self,
+        now: Instant,
+        at: SocketAddr,
+        peer_id: Option<&Identity>,
+    ) -> Party {
+        let fits = |id: &Option<Identity>, moved: Option<Instant>| {
+            id.as_ref() == peer_id && moved.is_none_or(|since| now >= since + SETTLED)
+        };
+        let sa = self.sas_at(at).find(|sa| fits(&sa.peer_id, sa.moved));
+        let child = || {
+            let children = self.places.children.at(at).rev();
+            let mut children = children.filter_map(|id| self.children.get(&id));
+            children.find(|child| fits(&child.peer_id, child.moved))
+        };
+        let party = sa.map(|sa| sa.party);
+        let party = party.or_else(|| Some(child()?.party));
+        party.unwrap_or_else(|| Party(self.next_serial()))
+    }
+
+    /// The peer has proved that it is at `path`, and all SAs with it go there. `unproven` is the
+    /// time if all that has come from there is one packet.
+    pub(super) fn move_peer(&mut self, sa: &mut Sa, path: Path, unproven: Option<Instant>) {
         if sa.path != path {
             for id in self.siblings(sa) {
-                self.with_sa(id, |endpoint, sibling| endpoint.move_sa(sibling, path));
+                self.with_sa(id, |endpoint, sibling| {
+                    endpoint.move_sa(sibling, path, unproven);
+                });
             }
-            self.move_sa(sa, path);
+            self.move_sa(sa, path, unproven);
         }
     }
 
     /// The peer has proved that it is at `path`.
-    pub(super) fn move_sa(&mut self, sa: &mut Sa, path: Path) {
+    pub(super) fn move_sa(&mut self, sa: &mut Sa, path: Path, unproven: Option<Instant>) {
         if sa.path == path {
             return;
         }
+        sa.moved = unproven;
         let own = self.children_of(sa).filter(|(_, c)| c.sa == sa.id);
         let own: Vec<_> = own.map(|(id, _)| id).collect();
         if sa.established() {
@@ -133,7 +167,7 @@ impl Endpoint {
             self.place_sa(sa);
         }
         for child in own {
-            self.move_child(child, path);
+            self.move_child(child, path, unproven);
         }
         self.event(Event::PathChanged {
             sa: sa.id,

@@ -236,7 +236,8 @@ impl Endpoint {
         quick.answered = Some(Answered::new(digest, None));
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
-        self.move_peer(sa, incoming.path);
+        // It has received message 2 there.
+        self.move_peer(sa, incoming.path, None);
         self.establish_child(now, sa, quick, incoming.path);
         Ok(())
     }

@@ -98,6 +98,13 @@ pub(super) struct DpdState {
     pub(super) unanswered: u32,
 }
 
+/// Which peer: the same for all that one peer has made.
+///
+/// Neither an address nor an identity tells: ten clients behind one NAT say that they are the same
+/// private address, and who sends one's newest packet from another's address makes them meet there.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Party(pub(super) u64);
+
 /// An ISAKMP SA.
 #[derive(Debug)]
 pub(super) struct Sa {
@@ -120,6 +127,9 @@ pub(super) struct Sa {
     pub(super) suite: Phase1Suite,
     pub(super) seconds: u64,
     pub(super) peer_id: Option<Identity>,
+    pub(super) party: Party,
+    /// Since when the peer is where it is, if nothing has come back from there yet.
+    pub(super) moved: Option<Instant>,
     pub(super) handshake: Option<Box<Handshake>>,
     pub(super) keys: Option<Keys>,
     pub(super) retransmit: Option<Retransmit>,
@@ -185,6 +195,8 @@ impl Sa {
             suite,
             seconds: 0,
             peer_id: None,
+            party: Party::default(),
+            moved: None,
             handshake: Some(Box::default()),
             keys: None,
             retransmit: None,
@@ -325,6 +337,10 @@ pub(super) struct Child {
     pub(super) sa: SaId,
     pub(super) path: Path,
     pub(super) peer_id: Option<Identity>,
+    pub(super) party: Party,
+    pub(super) moved: Option<Instant>,
+    /// The peer is behind a NAT, which may give it another address at any time.
+    pub(super) behind_nat: bool,
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) inbound_spi: u32,
     pub(super) outbound_spi: u32,
@@ -341,12 +357,6 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// The peer of `sa` has made it: over `sa`, or over an SA before it.
-    pub(super) fn belongs_to(&self, sa: &Sa) -> bool {
-        let same_peer = self.peer_id == sa.peer_id && self.path.remote == sa.path.remote;
-        self.sa == sa.id || same_peer
-    }
-
     pub(super) fn next_deadline(&self) -> Instant {
         let dates = [self.rekey_at, self.retire_at, Some(self.expires)];
         dates.into_iter().flatten().min().unwrap_or(self.expires)

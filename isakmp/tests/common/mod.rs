@@ -243,6 +243,16 @@ pub(crate) fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
     assert_eq!(a.local_selector, b.remote_selector, "{context}");
 }
 
+/// Whether something has ended for this reason.
+pub(crate) fn has(events: &[Event], word: &str) -> bool {
+    events.iter().any(|e| match e {
+        Event::Closed { reason, .. } | Event::ChildDeleted { reason, .. } => {
+            reason.reason() == word
+        }
+        _ => false,
+    })
+}
+
 /// Reason, offer, hint.
 pub(crate) fn refusal(event: &Event) -> Option<(&'static str, String, String)> {
     match event {

@@ -4,6 +4,7 @@ use crate::context::{Context, Output};
 use crate::data::Turn;
 use crate::event::{Event, Frame, PathId, Received, SessionId, Transmit, TunnelId};
 use crate::ids::IdMap;
+use crate::session::{CallState, Session};
 use crate::tunnel::{Incoming, State, Tunnel};
 use crate::wire::{AvpType, DataHeader, Header, Message, MessageType};
 use crate::{Config, ConfigError, Error};
@@ -338,6 +339,18 @@ impl Endpoint {
         let tunnel = self.tunnels.get(&session.tunnel)?;
         let there = tunnel.sessions.contains(session.session);
         there.then_some(tunnel.path)
+    }
+
+    /// The path of the call, and up it must be, that a data message names by both of its ids.
+    ///
+    /// We drew them at random. Where paths are encrypted, only who has the call knows them, so that
+    /// its owner can tell a peer that comes back on another path; let nobody guess often.
+    #[must_use]
+    pub fn path_named(&self, buf: &[u8], datagram: Range<usize>) -> Option<PathId> {
+        let header = Header::parse(buf, datagram).ok().filter(|h| !h.control)?;
+        let tunnel = self.tunnels.get(&header.tunnel).filter(|t| t.is_live())?;
+        let up = |s: &Session| s.id == header.session && s.state == CallState::Established;
+        tunnel.sessions.iter().any(up).then_some(tunnel.path)
     }
 
     // --- inside ---

@@ -47,7 +47,17 @@ impl Stack {
             l2tp::Event::SessionDown {
                 session, reason, ..
             } => {
-                if let Some(mut call) = self.remove_call(session) {
+                if let Some(peer) = self.dialled.remove(&session) {
+                    // What ended the tunnel says so itself.
+                    if reason != l2tp::CloseReason::TunnelDown {
+                        self.event(Event::SessionDown {
+                            peer,
+                            session,
+                            reason: reason.reason(),
+                            detail: reason.to_string(),
+                        });
+                    }
+                } else if let Some(mut call) = self.remove_call(session) {
                     call.link.lower_down(now);
                     let (mut word, mut detail) = (reason.reason(), reason.to_string());
                     while let Some(event) = call.link.poll_event() {
@@ -70,6 +80,7 @@ impl Stack {
     }
 
     fn start_ppp(&mut self, now: Instant, session: SessionId, peer: PeerId) {
+        self.dialled.remove(&session);
         let rng = (self.entropy)();
         let Ok(mut link) = ppp::Link::new(Arc::clone(&self.ppp), self.role, rng) else {
             // Checked in `new`.

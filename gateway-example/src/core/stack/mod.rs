@@ -33,6 +33,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// UDP port pairs for each peer at most; a client uses one.
 const L2TP_PATHS: usize = 4;
 
+/// How often a peer may name a call that is not its own: each costs it a share of a handshake.
+const STRAYS: u8 = 16;
+
 /// Control messages and events that wait at most.
 const QUEUE: usize = 65_536;
 
@@ -50,6 +53,8 @@ pub struct Stack {
     child_serials: HashMap<isakmp::ChildId, u64>,
     peer_of_path: HashMap<PathId, PeerId>,
     calls: HashMap<SessionId, Call>,
+    /// Calls of ours that are not up yet, and to whom.
+    dialled: HashMap<SessionId, PeerId>,
     /// Deadlines of links and of peers in their grace.
     deadlines: BTreeSet<(Instant, Deadline)>,
     transmits: VecDeque<Transmit>,
@@ -145,6 +150,7 @@ impl Stack {
             child_serials: HashMap::new(),
             peer_of_path: HashMap::new(),
             calls: HashMap::new(),
+            dialled: HashMap::new(),
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -211,6 +217,7 @@ impl Stack {
         let path = self.l2tp_path(now, peer, local_port, L2TP_PORT);
         let tunnel = self.l2tp.connect(now, path)?;
         let session = self.l2tp.open(now, tunnel)?;
+        self.dialled.insert(session, peer);
         self.drain(now);
         Ok(session)
     }
@@ -423,7 +430,7 @@ impl Stack {
 
     // --- inside ---
 
-    fn count(&mut self, reason: &'static str) {
+    pub(super) fn count(&mut self, reason: &'static str) {
         *self.drops.entry(reason).or_default() += 1;
     }
 

@@ -99,7 +99,16 @@ impl Stack {
             return None;
         }
         let l2tp_path = self.l2tp_path(now, peer, local_port, remote_port);
-        match self.l2tp.handle_datagram(now, l2tp_path, buf, payload) {
+        let mut received = self
+            .l2tp
+            .handle_datagram(now, l2tp_path, buf, payload.clone());
+        if matches!(received, Err(l2tp::Error::UnknownTunnel))
+            && self.role == ppp::Role::Server
+            && let Some(path) = self.reunite(peer, (local_port, remote_port), buf, payload.clone())
+        {
+            received = self.l2tp.handle_datagram(now, path, buf, payload);
+        }
+        match received {
             Ok(l2tp::Received::Data { session, frame }) => {
                 self.handle_frame(now, session, buf, frame)
             }

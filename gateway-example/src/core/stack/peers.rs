@@ -1,11 +1,12 @@
 //! Peers and their SAs: what ISAKMP and ESP say, and when a peer is over.
 
-use super::{Deadline, GRACE, IKE_PORT, L2TP_PATHS, QUEUE, Stack};
+use super::{Deadline, GRACE, IKE_PORT, L2TP_PATHS, QUEUE, STRAYS, Stack};
 use crate::core::event::{Event, KeyEvent};
 use crate::core::peer::{Child, L2tpPath, Peer, PeerId};
 use crate::core::{Path, convert};
 use l2tp::PathId;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Instant;
 
 impl Stack {
@@ -14,12 +15,13 @@ impl Stack {
             isakmp::Event::Established {
                 sa,
                 path,
+                party,
                 nat,
                 suite,
                 took,
                 ..
             } => {
-                let peer = self.peer_at(sa, path);
+                let peer = self.peer_at(sa, path, party);
                 self.event(Event::IsakmpUp {
                     peer,
                     sa,
@@ -87,13 +89,16 @@ impl Stack {
         }
     }
 
-    /// The peer of a new ISAKMP SA: the one at that very address and port, or a new one.
-    fn peer_at(&mut self, sa: isakmp::SaId, path: Path) -> PeerId {
-        let known = self
-            .peers
-            .iter()
-            .find(|(_, p)| p.path == path)
-            .map(|(id, _)| *id);
+    /// The peer of a new ISAKMP SA: the one who made others before, or who has none left and was at
+    /// that very address and port, or a new one.
+    fn peer_at(&mut self, sa: isakmp::SaId, path: Path, party: u64) -> PeerId {
+        let bare = |p: &Peer| p.isakmp.is_empty() && p.children.is_empty();
+        let find = |fits: &dyn Fn(&Peer) -> bool| {
+            let known = self.peers.iter().find(|(_, p)| fits(p));
+            known.map(|(id, _)| *id)
+        };
+        let known = find(&|p| p.party == party);
+        let known = known.or_else(|| find(&|p| p.path == path && bare(p)));
         let id = known.unwrap_or_else(|| {
             self.serial += 1;
             let id = PeerId(self.serial);
@@ -101,10 +106,12 @@ impl Stack {
                 id,
                 Peer {
                     path,
+                    party,
                     isakmp: Vec::new(),
                     children: Vec::new(),
                     l2tp: Vec::new(),
                     grace: None,
+                    strays: 0,
                 },
             );
             id
@@ -113,15 +120,17 @@ impl Stack {
         if let Some(peer) = self.peers.get_mut(&id)
             && !peer.isakmp.contains(&sa)
         {
+            peer.party = party;
             peer.isakmp.push(sa);
         }
         id
     }
 
     fn add_child(&mut self, now: Instant, sa: isakmp::ChildSa) {
-        let peer = match self.peer_of_sa.get(&sa.sa) {
-            Some(&peer) => peer,
-            None => self.peer_at(sa.sa, sa.path),
+        let Some(&peer) = self.peer_of_sa.get(&sa.sa) else {
+            // Its SA has ended in the same moment.
+            self.isakmp.close_child(now, sa.child);
+            return;
         };
         let suite = sa.suite.to_string();
         self.serial += 1;
@@ -322,6 +331,67 @@ impl Stack {
         fresh
     }
 
+    /// Who has roamed and renewed its ISAKMP SA before it sent any ESP is somebody new to us, and its
+    /// next ESP SAs are too. What tells is the first data message in them, for a call of the one it
+    /// was: its ids, 32 random bits, have never been outside of ESP. Nobody gets to guess often.
+    pub(super) fn reunite(
+        &mut self,
+        stray: PeerId,
+        (local_port, remote_port): (u16, u16),
+        buf: &[u8],
+        message: Range<usize>,
+    ) -> Option<PathId> {
+        let entry = self.peers.get_mut(&stray)?;
+        entry.strays = entry.strays.saturating_add(1);
+        if entry.strays > STRAYS {
+            return None;
+        }
+        let path = self.l2tp.path_named(buf, message)?;
+        let known = *self.peer_of_path.get(&path)?;
+        let mut paths = self.peers.get(&known)?.l2tp.iter();
+        let same_ports = paths
+            .any(|p| p.id == path && p.local_port == local_port && p.remote_port == remote_port);
+        let busy = self.has_tunnel(self.peers.get(&stray)?);
+        if known == stray || !same_ports || busy {
+            return None;
+        }
+        self.absorb(stray, known);
+        Some(path)
+    }
+
+    /// All that one peer has is another's.
+    fn absorb(&mut self, stray: PeerId, known: PeerId) {
+        let (Some(gone), Some(entry)) = (self.peers.remove(&stray), self.peers.get_mut(&known))
+        else {
+            return;
+        };
+        let graces = [(stray, gone.grace), (known, entry.grace.take())];
+        for (id, at) in graces {
+            if let Some(at) = at {
+                self.deadlines.remove(&(at, Deadline::Grace(id)));
+            }
+        }
+        for sa in &gone.isakmp {
+            self.peer_of_sa.insert(*sa, known);
+        }
+        for serial in &gone.children {
+            if let Some(child) = self.children.get_mut(serial) {
+                child.peer = known;
+            }
+        }
+        for path in &gone.l2tp {
+            self.peer_of_path.remove(&path.id);
+        }
+        (entry.path, entry.party) = (gone.path, gone.party);
+        entry.isakmp.extend(gone.isakmp);
+        entry.children.extend(gone.children);
+        self.event(Event::PeerDown { peer: stray });
+        self.event(Event::PathChanged {
+            peer: known,
+            path: gone.path,
+        });
+    }
+
     /// Follows a peer that authenticated ESP shows at another address or port (RFC 3947 5).
     pub(super) fn note_path(
         &mut self,
@@ -335,8 +405,7 @@ impl Stack {
             return;
         };
         let path = if encapsulated { path } else { entry.path };
-        self.isakmp.note_traffic(now, child, path);
-        if entry.path != path {
+        if self.isakmp.note_traffic(now, child, path) && entry.path != path {
             entry.path = path;
             self.event(Event::PathChanged { peer, path });
         }

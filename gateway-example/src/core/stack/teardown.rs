@@ -63,6 +63,8 @@ struct Ends {
     gateway: Gateway,
     client: Stack,
     up: bool,
+    /// Why calls of the client have ended.
+    down: Vec<&'static str>,
     /// When it arrives, whether at the gateway, and what.
     wire: VecDeque<(Instant, bool, Transmit)>,
     cut: bool,
@@ -77,8 +79,8 @@ fn entropy(seed: u64) -> Entropy {
 }
 
 impl Ends {
-    /// A connection that is all up.
-    fn connected(seed: u64) -> Self {
+    /// A client that has begun to connect.
+    fn calling(seed: u64) -> Self {
         #[allow(
             clippy::disallowed_methods,
             reason = "any start will do for virtual time"
@@ -102,14 +104,20 @@ impl Ends {
         let mut client = Stack::new(parts, entropy(seed + 1)).unwrap();
         let peer = convert::isakmp_peer(&config).unwrap();
         client.connect(now, config.path, peer).unwrap();
-        let mut ends = Self {
+        Self {
             now,
             gateway,
             client,
             up: false,
+            down: Vec::new(),
             wire: VecDeque::new(),
             cut: false,
-        };
+        }
+    }
+
+    /// A connection that is all up.
+    fn connected(seed: u64) -> Self {
+        let mut ends = Self::calling(seed);
         ends.run_for(Duration::from_secs(5));
         assert!(ends.up);
         let status = ends.gateway.status(ends.now);
@@ -132,6 +140,7 @@ impl Ends {
                     self.client.dial(self.now, peer, super::L2TP_PORT).unwrap();
                 }
                 Event::Ipv4Up { .. } => self.up = true,
+                Event::SessionDown { reason, .. } => self.down.push(reason),
                 _ => {}
             }
         }
@@ -277,9 +286,10 @@ impl Ends {
                 stack.child_serials.len(),
                 stack.peer_of_path.len(),
                 stack.calls.len(),
+                stack.dialled.len(),
                 stack.deadlines.len(),
             ];
-            assert_eq!(tables, [0; 12], "{what}, at the gateway: {at_gateway}");
+            assert_eq!(tables, [0; 13], "{what}, at the gateway: {at_gateway}");
             assert_eq!(stack.sadb.poll_timeout(), None, "{what}");
         }
     }
@@ -322,6 +332,23 @@ fn any_two_ends_leave_nothing() {
             }
         }
     }
+}
+
+/// The tunnel lives on and its Hellos are answered: nothing else would ever tell the client.
+#[test]
+fn a_call_that_never_comes_up_is_told_to_the_client() {
+    let mut ends = Ends::calling(30_000);
+    let tunnel_up = |ends: &mut Ends| ends.client.l2tp.tunnels().count() > 0;
+    while !tunnel_up(&mut ends) {
+        ends.run_for(Duration::from_millis(1));
+    }
+    let session = *ends.client.dialled.keys().next().unwrap();
+    let (now, why) = (ends.now, l2tp::CallResult::ADMINISTRATIVE);
+    ends.client.l2tp.close_session(now, session, why);
+    ends.run_for(Duration::from_secs(60));
+    assert_eq!(ends.down, ["local"]);
+    assert_eq!(ends.client.l2tp.tunnels().count(), 1);
+    ends.assert_nothing_left("a call that never came up");
 }
 
 /// What a client has on ports it has left goes with the oldest of them.

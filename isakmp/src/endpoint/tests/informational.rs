@@ -143,7 +143,10 @@ fn cve_2009_0790_dpd_with_foreign_cookies_is_not_answered() {
 fn dpd_question_from_elsewhere_moves_the_peer_only_if_it_is_new() {
     let mut pair = Pair::new(1);
     let cookies = pair.cookies();
-    let mut ask = |sequence: u32, port: u16| {
+    let mut ask = |behind_nat: bool, sequence: u32, port: u16| {
+        for sa in pair.server.sas.values_mut() {
+            sa.nat.remote_behind_nat = behind_nat;
+        }
         let body = notify_payload(&Notify {
             protocol: 1,
             kind: Notify::R_U_THERE,
@@ -163,10 +166,11 @@ fn dpd_question_from_elsewhere_moves_the_peer_only_if_it_is_new() {
             .unwrap();
         pair.server.sas.values().next().unwrap().path.remote.port()
     };
-    assert_eq!(ask(10, 501), 501);
-    assert_eq!(ask(11, 502), 502);
-    assert_eq!(ask(10, 503), 502, "an old one was sent again");
-    assert_eq!(ask(11, 504), 502);
+    assert_eq!(ask(false, 9, 501), 500, "its address does not change");
+    assert_eq!(ask(true, 10, 501), 501);
+    assert_eq!(ask(true, 11, 502), 502);
+    assert_eq!(ask(true, 10, 503), 502, "an old one was sent again");
+    assert_eq!(ask(true, 11, 504), 502);
 }
 
 impl Pair {
