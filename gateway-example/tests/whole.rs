@@ -509,3 +509,41 @@ fn without_access_nothing_gets_out() {
     assert_eq!(told.iter().map(|p| p[9]).collect::<Vec<_>>(), [1]);
     office.ping(ann);
 }
+
+/// The system sends its own multicast into the device, and what is for clients who are not there:
+/// nothing of it may come back, or it would go round.
+#[test]
+fn what_no_client_is_to_have_does_not_come_back_to_the_device() {
+    let mut office = Office::new(Link::PERFECT, 40);
+    let bob = office.warrior([203, 0, 113, 9], None, ("bob", "builder"), |_| {});
+    office.connected(bob);
+    let now = office.world.now;
+    let gateway = office.world.host(office.gateway);
+    gateway.inner.clear();
+    let groups = [[224, 0, 0, 251], [239, 255, 255, 250], [255; 4]];
+    for group in groups {
+        gateway.send(now, &udp(OFFICE, group.into(), b"who is there?"));
+    }
+    // Router Solicitation, as a kernel sends it when a device comes up.
+    let mut solicitation = vec![0x60, 0, 0, 0, 0, 8, 58, 255];
+    solicitation.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    solicitation.extend([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    solicitation.extend([133, 0, 0x7b, 0xb8, 0, 0, 0, 0]);
+    gateway.send(now, &solicitation);
+    assert_eq!(gateway.inner, Vec::<Vec<u8>>::new());
+    assert_eq!(gateway.gateway().status(now).drops["not_for_clients"], 4);
+    // Of the pool, and Ann's own, which is in the LAN's network.
+    for absent in [[192, 168, 200, 77], [192, 168, 8, 50]] {
+        gateway.send(now, &udp(OFFICE, absent.into(), b"are you there?"));
+        let said = gateway.inner.pop().unwrap();
+        let (kind, to) = ([said[20], said[21]], &said[16..20]);
+        assert_eq!((kind, to), ([3, 0], &OFFICE.octets()[..]), "unreachable");
+        assert!(gateway.inner.is_empty());
+    }
+    // A client's broadcast is for the system, which may answer: DHCPINFORM of Windows.
+    let address = office.world.host(bob).address.unwrap();
+    let inform = udp(address, Ipv4Addr::BROADCAST, b"DHCPINFORM");
+    office.world.host(bob).send(now, &inform);
+    office.world.run_for(Duration::from_secs(1));
+    assert_eq!(office.world.host(office.gateway).inner, [inform]);
+}

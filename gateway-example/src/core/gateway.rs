@@ -245,7 +245,16 @@ impl Gateway {
                 }
                 None => Way::Nowhere,
             },
-            Verdict::Local { packet } => Way::Inner(packet),
+            Verdict::Local { packet } => {
+                let bytes = job.buf.get(packet.clone()).unwrap_or_default();
+                // There is no client that it is for, and the system has it already.
+                if sides.has(job.ingress.interface) && sides::is_for_all(bytes) {
+                    self.stack.count("not_for_clients");
+                    Way::Nowhere
+                } else {
+                    Way::Inner(packet)
+                }
+            }
             Verdict::Drop(reason) => {
                 let bytes = job.buf.get(job.packet.clone()).unwrap_or_default();
                 if sides.is_systems(config, job.ingress.interface, bytes) {

@@ -33,6 +33,22 @@ fn is_lan(config: &Config, address: Ipv4Addr) -> bool {
     networks.is_empty() || networks.iter().any(|n| n.contains(address))
 }
 
+/// Whether an address outside of the pools is a client's, present or not.
+fn is_lent(config: &Config, address: Ipv4Addr) -> bool {
+    let own = config.users.values().filter_map(|user| user.address);
+    let mut given = config.radius.iter().flat_map(|radius| &radius.addresses);
+    own.into_iter().any(|own| own == address) || given.any(|n| n.contains(address))
+}
+
+/// Whether a packet is for everybody: to a multicast group, or a broadcast.
+pub(super) fn is_for_all(packet: &[u8]) -> bool {
+    match packet.first().map(|first| first >> 4) {
+        Some(4) => header(packet).is_some_and(|(_, to, _)| to.is_multicast() || to.is_broadcast()),
+        Some(6) => packet.get(24) == Some(&0xff),
+        _ => false,
+    }
+}
+
 impl Sides {
     pub(super) fn new(firewall: &mut Firewall, config: &Config) -> Self {
         let mut office = Interface::private();
@@ -67,15 +83,21 @@ impl Sides {
         }
     }
 
-    /// Where a packet leaves whose destination is no client's.
+    /// Where a packet leaves whose destination is no client's at present.
     pub(super) fn towards(
         &self,
         config: &Config,
         from: InterfaceId,
         destination: Ipv4Addr,
     ) -> Option<InterfaceId> {
+        let mut pools = config.pool.named.values().chain([&config.pool.range]);
+        if pools.any(|pool| pool.contains(destination)) {
+            return None;
+        }
         if is_lan(config, destination) {
-            return Some(self.lan);
+            // What the system sends here for a client who is not there must not go back to it.
+            let back = from == self.lan && is_lent(config, destination);
+            return (!back).then_some(self.lan);
         }
         let ((internet, _), access) = (self.internet?, config.internet.as_ref()?);
         let may = if from == self.lan {
