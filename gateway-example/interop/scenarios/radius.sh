@@ -218,3 +218,21 @@ scenario_radius_disconnect() {
     wait_for 5 "the stop record is there" eval '[ "$(in_detail first Stop Acct-Terminate-Cause)" = Admin-Reset ]'
     expect_nothing_left
 }
+
+scenario radius-reload "FreeRADIUS: another server by reload, while a user is in"
+scenario_radius_reload() {
+    MEGABYTES=1
+    radius_up second $SECOND_HOST; radius_up first $LAN_HOST
+    office_up $LAN_HOST
+    client PPP_USER=carol PPP_PASSWORD=friend5 HOLD_SECONDS=12 &
+    local client_pid=$!
+    wait_for 40 "carol is in" grep -q 'IPCP open.*remote=192.168.40.7' "$W/gateway.log"
+    wait_for 5 "the start record is there" eval '[ -n "$(in_detail first Start User-Name)" ]'
+    kill -9 "$RADIUS_PID"
+    sed "/^\[\[radius.server\]\]/,/^secret/ s/$LAN_HOST/$SECOND_HOST/" "$W/office.toml" > "$W/office.new" && mv "$W/office.new" "$W/office.toml"
+    told diff 'radius.server' check --config "$W/office.toml" --diff
+    grep -q 'restart' "$W/seen-diff.txt" && problem "a restart is asked for: $(cat "$W/seen-diff.txt")"
+    told reload 'radius.server' reload
+    wait $client_pid && connected 192.168.40.7
+    wait_for 5 "the stop record is there" eval '[ "$(in_detail second Stop Acct-Terminate-Cause)" = User-Request ]'
+}

@@ -81,6 +81,8 @@ pub enum Event {
 pub struct Aaa {
     config: Arc<Config>,
     radius: Option<radius::Client>,
+    /// For a RADIUS client, until there is one.
+    rng: Option<Box<dyn CryptoRng + Send>>,
     leases: Leases<CallId>,
     calls: BTreeMap<CallId, Call>,
     /// Calls of each user who is in.
@@ -150,9 +152,12 @@ impl Aaa {
     #[must_use]
     pub fn new(config: Arc<Config>, mut rng: Box<dyn CryptoRng + Send>) -> Self {
         let boot = rng.next_u32();
+        let mut rng = Some(rng);
         let settings = config.radius.as_ref();
+        let client = settings.zip(rng.take_if(|_| settings.is_some()));
         Self {
-            radius: settings.map(|r| radius::Client::new(r.client(), rng)),
+            radius: client.map(|(r, rng)| radius::Client::new(r.client(), rng)),
+            rng,
             leases: Leases::new(pools(&config), owned(&config)),
             config,
             calls: BTreeMap::new(),
@@ -169,11 +174,20 @@ impl Aaa {
         }
     }
 
-    /// Other users, pools and limits for logins from now on; who is in stays. The RADIUS servers
-    /// stay as they are.
-    pub fn reconfigure(&mut self, config: Arc<Config>) {
+    /// Other users, pools, limits and RADIUS servers for logins from now on; who is in stays, and
+    /// is accounted for.
+    pub fn reconfigure(&mut self, now: Instant, config: Arc<Config>) {
         self.leases.reconfigure(pools(&config), owned(&config));
+        if self.config.radius != config.radius {
+            let settings = config.radius.as_ref();
+            let servers = settings.map_or_else(radius::Config::default, |r| r.client());
+            match (&mut self.radius, settings.and(self.rng.take())) {
+                (Some(client), _) => client.reconfigure(now, servers),
+                (none, rng) => *none = rng.map(|rng| radius::Client::new(servers, rng)),
+            }
+        }
         self.config = config;
+        self.drain_radius(now);
     }
 
     /// Tells the time since 1970, for accounting; at first also that this gateway has started.

@@ -6,7 +6,7 @@ use super::system_entropy;
 use gateway_example::config::{Changes, Config};
 use gateway_example::control::Refusal;
 use gateway_example::core::{Gateway, needs_restart};
-use gateway_example::io::{Driver, InternetRoutes, now, resolve_internet, wall_clock};
+use gateway_example::io::{Driver, InternetRoutes, RadiusPorts, now, resolve_internet, wall_clock};
 use gateway_example::metrics::Reloads;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -41,9 +41,10 @@ impl Reloader {
     pub(crate) async fn reload(
         &mut self,
         driver: &mut Driver<Gateway>,
+        radius: &mut RadiusPorts,
         reloads: &mut Reloads,
     ) -> Result<Changes, Refusal> {
-        let done = self.try_reload(driver).await;
+        let done = self.try_reload(driver, radius).await;
         reloads.note(done.is_ok(), wall_clock());
         match &done {
             Ok(done) => {
@@ -60,11 +61,13 @@ impl Reloader {
     async fn try_reload(
         &mut self,
         driver: &mut Driver<Gateway>,
+        radius: &mut RadiusPorts,
     ) -> Result<Changes, Box<dyn std::error::Error>> {
         let config = Arc::new(self.read(&self.file).await?);
         // All of it is tried before any of it is taken.
         driver.core.changes_to(&config)?;
         Gateway::new(Arc::clone(&config), system_entropy())?;
+        let ports = radius.prepare(config.radius.as_ref(), config.gateway.listen)?;
         let old = driver.core.config().clone();
         if let Err(e) = self.follow(driver, &config).await {
             if let Err(e) = self.follow(driver, &old).await {
@@ -73,6 +76,7 @@ impl Reloader {
             return Err(e.into());
         }
         let done = driver.core.set_config(now(), Arc::clone(&config))?;
+        radius.replace(ports);
         self.leave(driver, &old, &config).await;
         Ok(changes(done))
     }

@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
             received = radius.receive() => radius.handle(&received?, &mut driver.core),
             asked = control.next() => match &asked.request {
                 Request::Reload => {
-                    let done = reloader.reload(&mut driver, &mut desk.reloads).await;
+                    let done = reloader.reload(&mut driver, &mut radius, &mut desk.reloads).await;
                     asked.answer(done.into());
                 }
                 Request::Diff { path } => {
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
             },
             _ = hangup.recv() => {
                 // What is wrong is in the log.
-                let _ = reloader.reload(&mut driver, &mut desk.reloads).await;
+                let _ = reloader.reload(&mut driver, &mut radius, &mut desk.reloads).await;
             }
             () = system.due() => system.alive(),
             () = due(&mut leases) => {

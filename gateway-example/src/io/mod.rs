@@ -21,7 +21,7 @@ pub use internet::{InternetRoutes, resolve_internet};
 pub use leases::LeaseFile;
 pub use metrics::MetricsServer;
 pub use native_esp::{EspPacket, NativeEsp};
-pub use radius::{RadiusPorts, RadiusReceived};
+pub use radius::{NewRadiusPorts, RadiusPorts, RadiusReceived};
 pub use udp::UdpPort;
 
 use std::time::Instant;

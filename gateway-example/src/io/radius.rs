@@ -14,9 +14,21 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// The sockets towards RADIUS servers. Nothing here waits for room to send: requests are repeated.
 #[derive(Debug)]
 pub struct RadiusPorts {
-    sockets: Vec<(Port, UdpSocket)>,
+    sockets: Vec<Socket>,
     buffer: Box<[u8; MAX_PACKET]>,
 }
+
+#[derive(Debug)]
+struct Socket {
+    port: Port,
+    /// As it was asked for.
+    bound: SocketAddr,
+    udp: UdpSocket,
+}
+
+/// Sockets for another configuration: those that are not there yet are open.
+#[derive(Debug)]
+pub struct NewRadiusPorts(Vec<(Port, SocketAddr, Option<UdpSocket>)>);
 
 /// A datagram in the buffer of [`RadiusPorts`].
 #[derive(Debug)]
@@ -32,25 +44,40 @@ impl RadiusPorts {
     /// # Errors
     /// What the system gave, with the address.
     pub fn open(config: Option<&Radius>, listen: IpAddr) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        if let Some(config) = config {
-            for port in [Port::Access, Port::Accounting] {
-                let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-                for any in any {
-                    let mut servers = config.servers.iter();
-                    if servers.any(|s| s.address.is_ipv4() == any.is_ipv4()) {
-                        sockets.push((port, bind(SocketAddr::new(any, 0))?));
-                    }
-                }
-            }
-            if let Some(port) = config.dynamic_port {
-                sockets.push((Port::Dynamic, bind(SocketAddr::new(listen, port))?));
-            }
-        }
-        Ok(Self {
-            sockets,
+        let mut ports = Self {
+            sockets: Vec::new(),
             buffer: Box::new([0; MAX_PACKET]),
-        })
+        };
+        let new = ports.prepare(config, listen)?;
+        ports.replace(new);
+        Ok(ports)
+    }
+
+    /// Opens what `config` needs besides what is open; [`replace`](Self::replace) takes it.
+    ///
+    /// # Errors
+    /// What the system gave, with the address; nothing has changed then.
+    pub fn prepare(&self, config: Option<&Radius>, listen: IpAddr) -> io::Result<NewRadiusPorts> {
+        let open = |(port, at): (Port, SocketAddr)| {
+            let known = |s: &Socket| s.port == port && s.bound == at;
+            let there = self.sockets.iter().any(known);
+            let socket = (!there).then(|| bind(at)).transpose()?;
+            Ok((port, at, socket))
+        };
+        let needed = config.map(|config| needed(config, listen));
+        let needed = needed.into_iter().flatten().map(open);
+        Ok(NewRadiusPorts(needed.collect::<io::Result<_>>()?))
+    }
+
+    /// Takes other sockets, and closes those that are not among them.
+    pub fn replace(&mut self, new: NewRadiusPorts) {
+        let mut old = std::mem::take(&mut self.sockets);
+        for (port, bound, udp) in new.0 {
+            let known = |s: &Socket| s.port == port && s.bound == bound;
+            let there = old.iter().position(known).map(|at| old.swap_remove(at));
+            let fresh = udp.map(|udp| Socket { port, bound, udp });
+            self.sockets.extend(fresh.or(there));
+        }
     }
 
     /// Hands what was received to `core`, and sends what comes of it.
@@ -70,16 +97,16 @@ impl RadiusPorts {
             return std::future::pending().await;
         }
         loop {
-            let readable = self.sockets.iter().map(|(_, s)| Box::pin(s.readable()));
+            let readable = self.sockets.iter().map(|s| Box::pin(s.udp.readable()));
             let (ready, index, _) = futures_util::future::select_all(readable).await;
             ready?;
-            let Some((port, socket)) = self.sockets.get(index) else {
+            let Some(socket) = self.sockets.get(index) else {
                 continue;
             };
-            match socket.try_recv_from(&mut self.buffer[..]) {
+            match socket.udp.try_recv_from(&mut self.buffer[..]) {
                 Ok((length, from)) => {
                     return Ok(RadiusReceived {
-                        port: *port,
+                        port: socket.port,
                         from,
                         length,
                     });
@@ -95,12 +122,10 @@ impl RadiusPorts {
     /// Sends what `core` has for the servers.
     pub fn flush(&self, core: &mut Gateway) {
         while let Some(transmit) = core.poll_radius() {
-            let fits = |(port, socket): &&(Port, UdpSocket)| {
-                let family = socket.local_addr().map(|a| a.is_ipv4());
-                *port == transmit.port && family.is_ok_and(|v4| v4 == transmit.to.is_ipv4())
-            };
-            if let Some((_, socket)) = self.sockets.iter().find(fits)
-                && let Err(e) = socket.try_send_to(&transmit.payload, transmit.to)
+            let fits =
+                |s: &&Socket| s.port == transmit.port && s.bound.is_ipv4() == transmit.to.is_ipv4();
+            if let Some(socket) = self.sockets.iter().find(fits)
+                && let Err(e) = socket.udp.try_send_to(&transmit.payload, transmit.to)
             {
                 tracing::debug!(error = %e, to = %transmit.to, "RADIUS packet not sent");
             }
@@ -133,6 +158,22 @@ impl RadiusPorts {
             tracing::warn!("accounting records are lost: no RADIUS server confirms them");
         }
     }
+}
+
+/// Towards servers of each family a socket of its own, and one for what they want.
+fn needed(config: &Radius, listen: IpAddr) -> Vec<(Port, SocketAddr)> {
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let used = |any: &IpAddr| {
+        let mut servers = config.servers.iter();
+        servers.any(|s| s.address.is_ipv4() == any.is_ipv4())
+    };
+    let families = any.into_iter().filter(used);
+    let mut ports: Vec<_> = families
+        .flat_map(|any| [Port::Access, Port::Accounting].map(|p| (p, SocketAddr::new(any, 0))))
+        .collect();
+    let dynamic = config.dynamic_port;
+    ports.extend(dynamic.map(|port| (Port::Dynamic, SocketAddr::new(listen, port))));
+    ports
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -104,6 +104,16 @@ impl Client {
         }
     }
 
+    /// Other servers, secrets and times from now on. Nothing that waits is lost: what a server has
+    /// been sent that stays is awaited still, the rest is sent to the new ones.
+    pub fn reconfigure(&mut self, now: Instant, config: Config) {
+        let old = std::mem::replace(&mut self.config, config);
+        self.with(|access, accounting, context| {
+            access.reconfigure(now, &old, context);
+            accounting.reconfigure(now, &old, context);
+        });
+    }
+
     /// Whether a server authenticates.
     #[must_use]
     pub fn authenticates(&self) -> bool {

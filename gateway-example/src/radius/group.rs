@@ -1,5 +1,7 @@
 //! Servers of one kind: which one is asked, how often, and when it is the next one's turn.
 
+mod reconfigure;
+
 use super::config::Config;
 use super::tally::Tally;
 use super::wire::{Code, Encoder, Packet, hide_password, kind, verify_reply};

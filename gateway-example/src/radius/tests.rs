@@ -1,6 +1,7 @@
 //! The client against servers that answer, are silent, or lie, in virtual time.
 
 mod metrics;
+mod reconfigure;
 
 use super::wire::{Code, Encoder, Packet, kind};
 use super::*;

@@ -198,3 +198,33 @@ fn a_server_that_signs_nothing_is_named_once_a_minute() {
     let named = |n: &&String| n.contains("reason=radius_no_message_authenticator");
     assert_eq!(lab.notes.iter().filter(named).count(), 1);
 }
+
+#[test]
+fn users_stay_in_and_are_accounted_for_when_the_servers_change() {
+    let mut lab = Lab::new(RADIUS);
+    let call = lab.remote("carol", |_| {});
+    lab.admitted(call);
+    lab.aaa.opened(lab.now, call);
+    lab.records();
+    lab.login("dave", "d");
+    assert_eq!(lab.asked().len(), 1);
+    let moved = RADIUS.replace("192.168.8.5", "192.168.8.6");
+    lab.aaa.reconfigure(lab.now, Arc::new(office(&moved)));
+    assert!(lab.aaa.user(call).is_some());
+    lab.aaa
+        .end(lab.now, call, "peer_terminated", Traffic::default());
+    let sent = std::iter::from_fn(|| lab.aaa.poll_radius());
+    let sent: Vec<_> = sent.map(|t| (t.port, t.to.ip().to_string())).collect();
+    let to = |port| (port, "192.168.8.6".to_owned());
+    assert_eq!(sent, [to(Port::Access), to(Port::Accounting)]);
+    // Without servers, who waits is refused, and users of the configuration come in still.
+    lab.aaa.reconfigure(lab.now, Arc::new(office("")));
+    lab.wait(2);
+    lab.refused("radius_no_reply");
+    lab.connect("ann", "secret");
+    // And from none to one.
+    let mut lab = Lab::new("");
+    lab.aaa.reconfigure(lab.now, Arc::new(office(RADIUS)));
+    let call = lab.remote("carol", |_| {});
+    lab.admitted(call);
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 15] = [
     "gateway.listen",
     "gateway.ike_port",
     "gateway.natt_port",
@@ -24,7 +24,6 @@ const FIXED: [&str; 16] = [
     "l2tp.tunnel_secret",
     "lan.interface",
     "ppp.local",
-    "radius",
     "tun",
 ];
 
@@ -78,7 +77,7 @@ impl Gateway {
     ///
     /// Connections stay, except of users who have gone or have another password or address. New
     /// algorithms and keys count from the next negotiation on, PPP's settings from the next call
-    /// on, rules from the next flow on.
+    /// on, rules from the next flow on. RADIUS servers are asked from now on, also for what waits.
     ///
     /// # Errors
     /// What cannot change while it runs, or which part refused.
@@ -98,7 +97,8 @@ impl Gateway {
             return Err(e.into());
         }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
-        self.aaa.reconfigure(Arc::clone(&config));
+        self.aaa.reconfigure(now, Arc::clone(&config));
+        self.drain_aaa(now);
         let lost = self.sessions.iter().filter(|(_, session)| {
             let user = &session.user;
             !user.is_empty() && old.users.get(user) != config.users.get(user)
