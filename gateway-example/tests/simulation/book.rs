@@ -10,6 +10,9 @@ use std::time::Instant;
 /// The beginning of every payload; it stands on no wire.
 const MARK: &[u8; 16] = b"of the office's!";
 
+/// Of what is sent: headers, mark and serial number. An error quotes all of a packet this short.
+const SHORTEST: usize = 20 + 8 + MARK.len() + 8;
+
 /// Who may see a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -117,7 +120,7 @@ impl Book {
             return false;
         };
         let quoted = packet.get(28..).unwrap_or_default();
-        quoted.len() > 52
+        quoted.len() >= SHORTEST
             && self
                 .packets
                 .iter()

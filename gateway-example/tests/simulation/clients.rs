@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(super) struct Profile {
     pub(super) name: &'static str,
+    /// Has no other way to log in.
+    pub(super) pap_only: bool,
     ike: Arc<ike::Profile>,
 }
 
@@ -21,12 +23,19 @@ pub(super) fn profiles() -> Vec<Profile> {
     profiles
         .map(|ike| Profile {
             name: ike.name,
+            pap_only: false,
             ike: Arc::new(ike),
         })
         .collect()
 }
 
 impl Profile {
+    /// Those of pppd and RouterOS can be told so; Windows has PAP off, Android does not ask.
+    pub(super) fn may_have_pap_only(&self) -> bool {
+        let others = [PeerSoftware::Windows, PeerSoftware::Android];
+        !others.contains(&self.ike.software)
+    }
+
     pub(super) fn apply(&self, config: &ClientConfig, protocols: &mut Protocols) {
         let (isakmp, peer) = self.ike.client();
         protocols.isakmp = isakmp;
@@ -90,6 +99,9 @@ impl Profile {
                 ppp.address_compression = true;
                 ppp.protocol_compression = true;
             }
+        }
+        if self.pap_only {
+            ppp.auth = vec![AuthMethod::Pap];
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Placed {
     pub(super) address: [u8; 4],
     pub(super) nat: Option<usize>,
     pub(super) calls_after: Duration,
+    /// Its user has ticked PAP alone, if the client has a box for that.
+    pub(super) pap: bool,
 }
 
 pub(super) struct NatPlan {
@@ -185,5 +187,6 @@ fn placed(draw: &mut Draw<'_>, n: usize, nats: usize) -> Placed {
         address,
         nat,
         calls_after: Duration::from_millis(draw.below(5000) as u64),
+        pap: draw.one_in(4),
     }
 }

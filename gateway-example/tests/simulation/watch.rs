@@ -4,7 +4,7 @@ use super::book::{self, Owner};
 use super::plan::Action;
 use super::{Fault, Simulation};
 use rand_core::Rng as _;
-use simnet::Datagram;
+use simnet::{Datagram, HostId};
 use std::time::{Duration, Instant};
 
 impl Simulation {
@@ -96,5 +96,21 @@ impl Simulation {
         datagram.destination.hash(&mut hasher);
         datagram.payload.hash(&mut hasher);
         self.summary.digest = hasher.finish();
+    }
+
+    fn log(&mut self, host: HostId, name: &str) {
+        let lines = std::mem::take(&mut self.office.world.host(host).log);
+        if self.trace.is_some() {
+            for (_, line) in lines {
+                self.say(|| format!("{name}: {line}"));
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, line: impl FnOnce() -> String) {
+        let at = self.office.world.now.duration_since(self.start);
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>10.3} {}", at.as_secs_f64(), line()));
+        }
     }
 }
