@@ -4,13 +4,12 @@
 
 use isakmp::{Config, Endpoint, Event, Path, PeerMatch, PresharedKey};
 use rand_core::UnwrapErr;
-use std::error::Error;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 #[allow(clippy::disallowed_methods, reason = "here is where time comes from")]
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [key, address, ports @ ..] = arguments.as_slice() else {
         return Err("usage: responder KEY ADDRESS [PORT NATT-PORT]".into());
@@ -25,43 +24,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sockets = Vec::new();
     for port in [config.ike_port, config.natt_port] {
         let socket = UdpSocket::bind((address, port))?;
-        let (reader, sender) = (socket.try_clone()?, sender.clone());
+        let (local, reader, sender) = (socket.local_addr()?, socket.try_clone()?, sender.clone());
         std::thread::spawn(move || {
             let mut buffer = [0; 65_536];
             while let Ok((length, remote)) = reader.recv_from(&mut buffer) {
-                let datagram = buffer.get(..length).unwrap_or_default().to_vec();
-                if sender.send((port, remote, datagram)).is_err() {
-                    break;
-                }
+                let _ = sender.send((Path { local, remote }, buffer[..length].to_vec()));
             }
         });
-        sockets.push((port, socket));
+        sockets.push((local, socket));
     }
     let random = Box::new(UnwrapErr(getrandom::SysRng));
     let mut endpoint = Endpoint::new(Arc::new(config), random)?;
     loop {
         let due = endpoint.poll_timeout();
-        let wait = due.map_or(Duration::from_secs(3600), |at| at - Instant::now());
-        if let Ok((port, remote, mut datagram)) = datagrams.recv_timeout(wait) {
-            let local = (address, port).into();
-            let path = Path { local, remote };
-            if let Err(error) = endpoint.handle_datagram(Instant::now(), path, &mut datagram) {
-                println!("{remote}: dropped reason={}", error.reason());
-            }
+        let wait = due.map_or(Duration::MAX, |at| at - Instant::now());
+        if let Ok((path, mut datagram)) = datagrams.recv_timeout(wait)
+            && let Err(error) = endpoint.handle_datagram(Instant::now(), path, &mut datagram)
+        {
+            println!("{}: dropped reason={}", path.remote, error.reason());
         }
         endpoint.handle_timeout(Instant::now());
         while let Some(transmit) = endpoint.poll_transmit() {
-            let from = transmit.path.local.port();
-            if let Some((_, socket)) = sockets.iter().find(|(port, _)| *port == from) {
+            let from = |(local, _): &&(_, UdpSocket)| *local == transmit.path.local;
+            if let Some((_, socket)) = sockets.iter().find(from) {
                 socket.send_to(&transmit.payload, transmit.path.remote)?;
             }
         }
         while let Some(event) = endpoint.poll_event() {
             match event {
-                Event::ChildEstablished(sa) => println!(
-                    "{}: ESP {} in={:08x} out={:08x}, keys for your data path",
-                    sa.path.remote, sa.suite, sa.inbound_spi, sa.outbound_spi
-                ),
+                Event::ChildEstablished(sa) => println!("ESP SAs for your data path: {sa:?}"),
                 other => println!("{other:?}"),
             }
         }
