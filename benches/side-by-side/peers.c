@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include <stdint.h>
 
-enum { AES128_SHA1, AES256_SHA256, TDES_SHA1, DES_MD5, GCM128 };
+enum { AES128_SHA1, AES256_SHA256, TDES_SHA1, DES_MD5, GCM128, AES256_SHA512 };
 enum { PACKETS = 64, HEAD = 24 };
 
 static uint8_t buf[PACKETS][2048], tag[PACKETS][64], iv[16], key[32] = {7, 1, 2, 3};
@@ -42,11 +42,14 @@ void mb_round(int suite, int seal, int length) {
     }
     return;
   }
-  static const IMB_CIPHER_MODE modes[] = {IMB_CIPHER_CBC, IMB_CIPHER_CBC, IMB_CIPHER_DES3, IMB_CIPHER_DES};
-  static const IMB_HASH_ALG hashes[] = {IMB_AUTH_HMAC_SHA_1, IMB_AUTH_HMAC_SHA_256, IMB_AUTH_HMAC_SHA_1, IMB_AUTH_MD5};
-  static const int keys[] = {16, 32, 24, 8}, tags[] = {12, 16, 12, 12};
-  const void *e = suite < 2 ? (const void *)enc[suite] : suite == TDES_SHA1 ? (const void *)des3 : des[0];
-  const void *d = suite < 2 ? (const void *)dec[suite] : e;
+  static const IMB_CIPHER_MODE modes[] = {IMB_CIPHER_CBC, IMB_CIPHER_CBC, IMB_CIPHER_DES3, IMB_CIPHER_DES,
+                                          IMB_CIPHER_NULL, IMB_CIPHER_CBC};
+  static const IMB_HASH_ALG hashes[] = {IMB_AUTH_HMAC_SHA_1, IMB_AUTH_HMAC_SHA_256, IMB_AUTH_HMAC_SHA_1, IMB_AUTH_MD5,
+                                        IMB_AUTH_NULL, IMB_AUTH_HMAC_SHA_512};
+  static const int keys[] = {16, 32, 24, 8, 0, 32}, tags[] = {12, 16, 12, 12, 0, 32};
+  int is_aes = suite != TDES_SHA1 && suite != DES_MD5, wide = suite != AES128_SHA1;
+  const void *e = is_aes ? (const void *)enc[wide] : suite == TDES_SHA1 ? (const void *)des3 : des[0];
+  const void *d = is_aes ? (const void *)dec[wide] : e;
   for (int k = 0; k < PACKETS; k++) {
     IMB_JOB *job = IMB_GET_NEXT_JOB(mgr);
     job->cipher_direction = seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
@@ -58,7 +61,7 @@ void mb_round(int suite, int seal, int length) {
     job->src = buf[k];
     job->dst = buf[k] + HEAD;
     job->iv = iv;
-    job->iv_len_in_bytes = suite < 2 ? 16 : 8;
+    job->iv_len_in_bytes = is_aes ? 16 : 8;
     job->cipher_start_src_offset_in_bytes = HEAD;
     job->msg_len_to_cipher_in_bytes = length;
     job->hash_start_src_offset_in_bytes = 0;

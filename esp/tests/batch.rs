@@ -20,6 +20,8 @@ use std::time::Instant;
 
 /// A protocol whose packets do not say how long they are.
 const TCP: u8 = 6;
+/// What tunnel mode carries, what transport mode does, a dummy packet, and ESP inside ESP.
+const NEXT_HEADERS: [u8; 6] = [4, 41, TCP, 17, 59, 50];
 
 fn key(length: usize, salt: u8) -> Vec<u8> {
     (0..length)
@@ -53,20 +55,21 @@ fn seal_one_by_one(
     sa: &mut OutboundSa,
     now: Instant,
     bufs: &mut [Vec<u8>],
+    next_header: u8,
 ) -> Vec<Result<Range<usize>, SealError>> {
     bufs.iter_mut()
         .map(|buf| {
             let payload = 64..buf.len() - 64;
-            sa.seal(now, buf, payload, TCP)
+            sa.seal(now, buf, payload, next_header)
         })
         .collect()
 }
 
-fn jobs(bufs: &mut [Vec<u8>]) -> Vec<Seal<'_>> {
+fn jobs(bufs: &mut [Vec<u8>], next_header: u8) -> Vec<Seal<'_>> {
     bufs.iter_mut()
         .map(|buf| {
             let payload = 64..buf.len() - 64;
-            Seal::new(buf, payload, TCP)
+            Seal::new(buf, payload, next_header)
         })
         .collect()
 }
@@ -156,6 +159,7 @@ proptest! {
         cipher in proptest::sample::select(&CIPHERS[..]),
         integrity in proptest::sample::select(&INTEGRITIES[..]),
         esn in any::<bool>(),
+        next_header in proptest::sample::select(&NEXT_HEADERS[..]),
         sizes in sizes(),
         broken in proptest::collection::vec(any::<u16>(), 0..4),
     ) {
@@ -165,9 +169,9 @@ proptest! {
         let mut many = one.clone();
         let plain = one.clone();
         let mut sa = OutboundSa::new(now, &config, &mut seeded(7)).unwrap();
-        let packets = seal_one_by_one(&mut sa, now, &mut one);
+        let packets = seal_one_by_one(&mut sa, now, &mut one, next_header);
         let mut sa = OutboundSa::new(now, &config, &mut seeded(7)).unwrap();
-        let mut sealed = jobs(&mut many);
+        let mut sealed = jobs(&mut many, next_header);
         sa.seal_batch(now, &mut sealed);
         let results: Vec<_> = sealed.into_iter().map(|job| job.result).collect();
         prop_assert_eq!(&results, &packets);
@@ -213,7 +217,7 @@ fn a_batch_may_be_of_many_sas_and_suites() {
     for (i, cipher) in CIPHERS.into_iter().enumerate() {
         for (j, integrity) in INTEGRITIES.into_iter().enumerate() {
             let spi = 0x1000 + (i * 16 + j) as u32;
-            let config = config(cipher, integrity, false, spi);
+            let config = config(cipher, integrity, (i + j) % 2 == 1, spi);
             sadb.insert_inbound(now, &config, u64::from(spi)).unwrap();
             ids.push((
                 sadb.insert_outbound(now, &config, u64::from(spi)).unwrap(),
@@ -224,7 +228,7 @@ fn a_batch_may_be_of_many_sas_and_suites() {
     let sizes: Vec<usize> = (0..ids.len() * 3).map(|i| i * 11 % 1400).collect();
     let mut bufs = buffers(&sizes);
     let plain = bufs.clone();
-    let mut sealing: Vec<_> = jobs(&mut bufs)
+    let mut sealing: Vec<_> = jobs(&mut bufs, TCP)
         .into_iter()
         .enumerate()
         .map(|(i, job)| (ids[i % ids.len()].0, job))

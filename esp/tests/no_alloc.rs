@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::start;
-use esp::{Cipher, Found, Integrity, Open, SaConfig, Sadb, Seal, Suite};
+use common::{config, start, suites};
+use esp::{Found, Open, Sadb, Seal};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 
@@ -13,22 +13,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
     let now = start();
-    for (cipher, integrity) in [
-        (Cipher::AesCbc128, Some(Integrity::HmacSha1_96)),
-        (Cipher::AesCbc256, Some(Integrity::HmacSha256_128)),
-        (Cipher::TripleDesCbc, Some(Integrity::HmacSha1_96)),
-        (Cipher::DesCbc, Some(Integrity::HmacMd5_96)),
-        (Cipher::AesCbc192, Some(Integrity::HmacSha512_256)),
-        (Cipher::AesGcm128, None),
-    ] {
-        let suite = Suite::new(cipher, integrity).unwrap();
-        let length = integrity.map_or(0, Integrity::key_length);
-        let config = SaConfig::new(
-            0x1234,
-            suite,
-            &vec![1; cipher.key_length()],
-            &vec![2; length],
-        );
+    for suite in suites() {
+        let config = config(suite);
         let mut sadb = Sadb::new(Box::new(simnet::seeded(1)));
         sadb.insert_inbound(now, &config, 1).unwrap();
         let id = sadb.insert_outbound(now, &config, 1).unwrap();

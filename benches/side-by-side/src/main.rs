@@ -7,7 +7,7 @@ use esp::{Cipher, InboundSa, Integrity, Open, OutboundSa, SaConfig, Seal, Suite}
 use hmac::{Hmac, Mac};
 use openssl::cipher::{Cipher as OpensslCipher, CipherRef};
 use openssl::cipher_ctx::CipherCtx;
-use openssl::sha::{Sha1, Sha256};
+use openssl::sha::{Sha1, Sha256, Sha512};
 use std::ffi::{CStr, c_char, c_int};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -21,12 +21,13 @@ unsafe extern "C" {
 }
 
 const PACKETS: usize = 64;
-const SUITES: [(Cipher, Option<Integrity>); 5] = [
+const SUITES: [(Cipher, Option<Integrity>); 6] = [
     (Cipher::AesCbc128, Some(Integrity::HmacSha1_96)),
     (Cipher::AesCbc256, Some(Integrity::HmacSha256_128)),
     (Cipher::TripleDesCbc, Some(Integrity::HmacSha1_96)),
     (Cipher::DesCbc, Some(Integrity::HmacMd5_96)),
     (Cipher::AesGcm128, None),
+    (Cipher::AesCbc256, Some(Integrity::HmacSha512_256)),
 ];
 
 /// A pair of SAs and 64 packets.
@@ -96,15 +97,18 @@ struct Plain {
 }
 
 impl Plain {
-    fn round(&mut self, seal: bool) {
-        let key: Vec<u8> = (1..=32_u8).map(|i| i * 3).collect();
+    /// Keys are set up before the clock starts.
+    fn round(&mut self, seal: bool) -> Duration {
+        let key: Vec<u8> = (1..=64_u8).map(|i| i * 3).collect();
         match self.suite {
             0 => self.cbc(seal, aes::Aes128::new_from_slice(&key[..16]).unwrap(), Hmac::<sha1::Sha1>::new_from_slice(&key[..20]).unwrap()),
-            1 => self.cbc(seal, aes::Aes256::new_from_slice(&key).unwrap(), Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap()),
+            1 => self.cbc(seal, aes::Aes256::new_from_slice(&key[..32]).unwrap(), Hmac::<sha2::Sha256>::new_from_slice(&key[..32]).unwrap()),
             2 => self.cbc(seal, des::TdesEde3::new_from_slice(&key[..24]).unwrap(), Hmac::<sha1::Sha1>::new_from_slice(&key[..20]).unwrap()),
             3 => self.cbc(seal, des::Des::new_from_slice(&key[..8]).unwrap(), Hmac::<md5::Md5>::new_from_slice(&key[..16]).unwrap()),
+            5 => self.cbc(seal, aes::Aes256::new_from_slice(&key[..32]).unwrap(), Hmac::<sha2::Sha512>::new_from_slice(&key).unwrap()),
             _ => {
                 let gcm = Aes128Gcm::new_from_slice(&key[..16]).unwrap();
+                let start = Instant::now();
                 for buf in &mut self.bufs {
                     let (aad, text) = buf.split_at_mut(16);
                     let text = &mut text[..self.length];
@@ -112,15 +116,17 @@ impl Plain {
                     let tag = gcm.encrypt_inout_detached(&[7; 12].into(), &aad[..8], text.into());
                     std::hint::black_box(tag).unwrap();
                 }
+                start.elapsed()
             }
         }
     }
 
-    fn cbc<C, M>(&mut self, seal: bool, cipher: C, mac: M)
+    fn cbc<C, M>(&mut self, seal: bool, cipher: C, mac: M) -> Duration
     where
         C: cbc::cipher::BlockCipherEncrypt + cbc::cipher::BlockCipherDecrypt,
         M: Mac + Clone,
     {
+        let start = Instant::now();
         for buf in &mut self.bufs {
             let signed = 24 + self.length;
             let sign = |buf: &[u8]| {
@@ -141,6 +147,7 @@ impl Plain {
                 cbc::Decryptor::<&C>::inner_iv_init(&cipher, &iv).decrypt_blocks(blocks);
             }
         }
+        start.elapsed()
     }
 }
 
@@ -149,24 +156,25 @@ enum Hash {
     None,
     Sha1([Sha1; 2]),
     Sha256([Sha256; 2]),
+    Sha512([Sha512; 2]),
+}
+
+macro_rules! sign {
+    ($keyed:ident, $data:ident) => {{
+        let [mut inner, mut outer] = $keyed.clone();
+        inner.update($data);
+        outer.update(&inner.finish());
+        std::hint::black_box(outer.finish());
+    }};
 }
 
 impl Hash {
     fn sign(&self, data: &[u8]) {
         match self {
             Self::None => {}
-            Self::Sha1([inner, outer]) => {
-                let (mut inner, mut outer) = (inner.clone(), outer.clone());
-                inner.update(data);
-                outer.update(&inner.finish());
-                std::hint::black_box(outer.finish());
-            }
-            Self::Sha256([inner, outer]) => {
-                let (mut inner, mut outer) = (inner.clone(), outer.clone());
-                inner.update(data);
-                outer.update(&inner.finish());
-                std::hint::black_box(outer.finish());
-            }
+            Self::Sha1(keyed) => sign!(keyed, data),
+            Self::Sha256(keyed) => sign!(keyed, data),
+            Self::Sha512(keyed) => sign!(keyed, data),
         }
     }
 }
@@ -186,16 +194,19 @@ impl Openssl {
     fn new(suite: usize, length: usize) -> Option<Self> {
         let mut sha1 = [Sha1::new(), Sha1::new()];
         let mut sha256 = [Sha256::new(), Sha256::new()];
+        let mut sha512 = [Sha512::new(), Sha512::new()];
         for (i, pad) in [0x36, 0x5c].into_iter().enumerate() {
             sha1[i].update(&[pad; 64]);
             sha256[i].update(&[pad; 64]);
+            sha512[i].update(&[pad; 128]);
         }
-        let (sha1, sha256) = (Hash::Sha1(sha1), Hash::Sha256(sha256));
+        let (sha1, sha256, sha512) = (Hash::Sha1(sha1), Hash::Sha256(sha256), Hash::Sha512(sha512));
         let (cipher, hash) = match suite {
             0 => (OpensslCipher::aes_128_cbc(), sha1),
             1 => (OpensslCipher::aes_256_cbc(), sha256),
             2 => (OpensslCipher::des_ede3_cbc(), sha1),
             3 => return None,
+            5 => (OpensslCipher::aes_256_cbc(), sha512),
             _ => (OpensslCipher::aes_128_gcm(), Hash::None),
         };
         let key: Vec<u8> = (1..=32_u8).map(|i| i * 3).collect();
@@ -274,7 +285,7 @@ fn main() {
                     (0, false) => Some(ours.open_batch()),
                     (1, true) => Some(timed(|| ours.seal())),
                     (1, false) => Some(ours.open()),
-                    (2, _) => Some(timed(|| plain.round(seal))),
+                    (2, _) => Some(plain.round(seal)),
                     (3, _) => openssl.as_mut().map(|o| timed(|| o.round(seal))),
                     // SAFETY: as above.
                     (4, true) if index == 0 => {
