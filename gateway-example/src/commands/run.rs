@@ -74,6 +74,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     );
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
     driver.devices.spread = cores;
+    driver.gather(config.gateway.gather_microseconds);
     let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
     driver.core.set_clock(now(), wall_clock());
     radius.flush(&mut driver.core);

@@ -11,6 +11,12 @@ use toml::Spanned;
 /// More threads than this have too little to do.
 const MOST_WORKERS: usize = 64;
 
+/// How long packets may gather unless the configuration says otherwise.
+pub const GATHER_MICROSECONDS: u16 = 200;
+
+/// What a ping or a call would notice.
+const MOST_MICROSECONDS: u16 = 1000;
+
 /// Where the gateway listens, and what it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -27,6 +33,8 @@ pub struct Listen {
     pub policy: Policy,
     /// Threads that packets of different clients are spread over; one for each core unless set.
     pub workers: Option<NonZeroUsize>,
+    /// How long packets may gather before they are read, while they come fast; 0 for never.
+    pub gather_microseconds: u16,
     /// Where `status` asks the running gateway.
     pub control_socket: PathBuf,
     /// Where to append Wireshark's `ikev1_decryption_table` and `esp_sa`; none unless set.
@@ -47,6 +55,7 @@ pub(super) struct RawGateway {
     native_esp: bool,
     policy: Policy,
     workers: Option<Spanned<usize>>,
+    gather_microseconds: Spanned<u16>,
     control_socket: PathBuf,
     key_log_dir: Option<PathBuf>,
     state_dir: Option<PathBuf>,
@@ -62,6 +71,7 @@ impl Default for RawGateway {
             native_esp: true,
             policy: Policy::Compat,
             workers: None,
+            gather_microseconds: Spanned::new(0..0, GATHER_MICROSECONDS),
             control_socket: super::DEFAULT_CONTROL_SOCKET.into(),
             key_log_dir: None,
             state_dir: None,
@@ -90,6 +100,13 @@ impl RawGateway {
                     )
                 })
         });
+        if *self.gather_microseconds.get_ref() > MOST_MICROSECONDS {
+            return Err(check.wrong(
+                &self.gather_microseconds,
+                "packets would be noticeably late",
+                "choose 0 to 1000 microseconds",
+            ));
+        }
         Ok(Listen {
             listen: check.value(
                 &self.listen,
@@ -101,6 +118,7 @@ impl RawGateway {
             native_esp: self.native_esp,
             policy: self.policy,
             workers: workers.transpose()?,
+            gather_microseconds: self.gather_microseconds.into_inner(),
             control_socket: self.control_socket,
             key_log_dir: self.key_log_dir,
             state_dir: self.state_dir,

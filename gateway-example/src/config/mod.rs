@@ -33,7 +33,7 @@ pub use self::diff::{Change, Changes};
 pub use self::error::ConfigError;
 pub use self::esp::Esp;
 pub use self::firewall::{FirewallAction, FirewallRule, FirewallRules, Side};
-pub use self::gateway::Listen;
+pub use self::gateway::{GATHER_MICROSECONDS, Listen};
 pub use self::ike::{Ike, Policy, Psk};
 pub use self::internet::Internet;
 pub use self::l2tp::L2tp;

@@ -401,7 +401,8 @@ impl Core for Gateway {
                 self.stack.seal(now, outbox);
             }
             let (front, behind) = rest.split_at_mut(opened.max(1));
-            let (mut jobs, mut inner) = (ArrayVec::new(), ArrayVec::new());
+            let mut jobs = ArrayVec::new();
+            let mut inner = ArrayVec::new();
             for datagram in front {
                 let Some(packet) = self.stack.handle_opened(now, port, datagram) else {
                     // What came before goes by what held then.

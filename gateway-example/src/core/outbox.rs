@@ -1,5 +1,5 @@
 use super::stack::OutboundId;
-use super::{HEADROOM, Path, TAILROOM};
+use super::{BATCH, HEADROOM, Path, TAILROOM};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -23,8 +23,10 @@ pub enum Destination {
 const PACKETS: usize = 1024;
 const BYTES: usize = 512 * 1024;
 
-/// From here on it is to be sent first: two of the longest packets that an offload gives.
-const ENOUGH: usize = 128 * 1024;
+/// From here on it is to be sent first: what an offload gives still fits, and does not go beyond a
+/// batch, which 3DES takes as long for as for one packet.
+const ENOUGH: usize = 352 * 1024;
+const ENOUGH_PACKETS: usize = BATCH - 48;
 
 /// The system's limits on datagrams in one call.
 const RUN_PACKETS: usize = 64;
@@ -93,7 +95,7 @@ impl Outbox {
     /// Whether it should be sent before more is put in.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.end > ENOUGH || self.packets.len() > PACKETS / 2
+        self.end > ENOUGH || self.packets.len() > ENOUGH_PACKETS
     }
 
     /// Whether nothing is in it.

@@ -1,12 +1,16 @@
 use super::cores::in_parts;
+use super::pace::{Gather, Share};
 use super::workers::Workers;
 use super::{Inner, NativeEsp, UdpPort, inner, now, udp};
+use crate::config::GATHER_MICROSECONDS;
 use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Run, Spread, Transmit};
 use arrayvec::ArrayVec;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,37 +36,9 @@ pub struct Driver<C> {
     outbox: Outbox,
     workers: Workers,
     share: Share,
-}
-
-/// How long the two kinds of work took lately.
-///
-/// Anybody can send first messages of IKE to port 500, in any name and number. While there are
-/// packets of clients, they get an eighth of the time that those take; what is too much waits in
-/// the socket's buffer, and is lost there before it costs anything. Clients behind a NAT have
-/// their rekeying and liveness on port 4500.
-#[derive(Debug, Default)]
-struct Share {
-    packets: Duration,
-    greetings: Duration,
-}
-
-impl Share {
-    const PACKETS_TO_GREETINGS: u32 = 8;
-    /// What was longer ago counts half.
-    const LATELY: Duration = Duration::from_millis(100);
-
-    fn may_greet(&self, busy: bool) -> bool {
-        !busy || self.greetings * Self::PACKETS_TO_GREETINGS <= self.packets
-    }
-
-    fn note(&mut self, packets: Duration, greetings: Duration) {
-        self.packets += packets;
-        self.greetings += greetings;
-        if self.packets + self.greetings > Self::LATELY {
-            self.packets /= 2;
-            self.greetings /= 2;
-        }
-    }
+    gather: Gather,
+    /// The last turn had nothing to wait for.
+    hot: bool,
 }
 
 /// Where packets come from and go to.
@@ -139,6 +115,8 @@ impl<C: Core> Driver<C> {
             outbox: Outbox::default(),
             workers: Workers::start()?,
             share: Share::default(),
+            gather: Gather::new(GATHER_MICROSECONDS),
+            hot: true,
         })
     }
 
@@ -149,13 +127,10 @@ impl<C: Core> Driver<C> {
     pub async fn turn(&mut self) -> io::Result<()> {
         self.flush();
         // While one of them is always ready, the runtime would not look at the others.
-        tokio::task::yield_now().await;
-        let ready = self.devices.ready(self.core.poll_timeout());
-        let ready = tokio::select! {
-            ready = ready => ready?,
-            result = self.workers.done() => Ready::Computed(Box::new(result)),
-        };
-        match ready {
+        if std::mem::replace(&mut self.hot, true) {
+            tokio::task::yield_now().await;
+        }
+        match self.ready().await? {
             Ready::Computed(result) => {
                 self.core.finish(now(), *result);
                 while let Some(result) = self.workers.try_done() {
@@ -164,11 +139,16 @@ impl<C: Core> Driver<C> {
             }
             Ready::Packet => {
                 // The others may be ready as well, and waiting costs a system call each.
-                let start = now();
-                let mut busy = self.receive_udp(true, BURST)?;
-                busy |= self.receive_esp()?;
-                busy |= self.receive_inner()?;
-                let then = now();
+                let mut start = now();
+                if let Some(pause) = self.gather.pause(start) {
+                    sleep(pause);
+                    start = now();
+                }
+                let mut count = self.receive_udp(true, BURST)?;
+                count += self.receive_esp()?;
+                count += self.receive_inner()?;
+                self.gather.note(count);
+                let (busy, then) = (count > 0, now());
                 if self.share.may_greet(busy) {
                     self.receive_udp(false, if busy { 1 } else { BURST })?;
                     self.flush();
@@ -179,6 +159,25 @@ impl<C: Core> Driver<C> {
         }
         self.flush();
         Ok(())
+    }
+
+    /// Waits until there is something to do, and notes whether that was at once.
+    async fn ready(&mut self) -> io::Result<Ready> {
+        let (hot, workers) = (&mut self.hot, &mut self.workers);
+        let ready = self.devices.ready(self.core.poll_timeout());
+        let ready = async {
+            tokio::select! {
+                ready = ready => ready,
+                result = workers.done() => Ok(Ready::Computed(Box::new(result))),
+            }
+        };
+        let mut ready = pin!(ready);
+        let ready = poll_fn(|context| {
+            let ready = ready.as_mut().poll(context);
+            *hot &= ready.is_ready();
+            ready
+        });
+        ready.await
     }
 
     /// Says goodbye to every peer and waits a little for their answers.
@@ -195,23 +194,29 @@ impl<C: Core> Driver<C> {
         self.devices.lost
     }
 
-    /// Reads up to `most` times; true if there was anything.
-    fn receive_udp(&mut self, natt: bool, most: usize) -> io::Result<bool> {
-        let mut any = false;
+    /// Lets packets gather for up to so long before they are read, while they come fast; 0 for never.
+    pub fn gather(&mut self, microseconds: u16) {
+        self.gather = Gather::new(microseconds);
+    }
+
+    /// Reads up to `most` times; gives how many datagrams there were.
+    fn receive_udp(&mut self, natt: bool, most: usize) -> io::Result<usize> {
+        let mut count = 0;
         for _ in 0..most {
             let devices = &mut self.devices;
             let port = if natt { &devices.natt } else { &devices.ike };
             let datagrams = port.receive(&mut self.buffer)?;
-            if !pass(&mut self.core, devices, &mut self.outbox, datagrams) {
+            let passed = pass(&mut self.core, devices, &mut self.outbox, datagrams);
+            if passed == 0 {
                 break;
             }
-            any = true;
+            count += passed;
         }
-        Ok(any)
+        Ok(count)
     }
 
-    fn receive_esp(&mut self) -> io::Result<bool> {
-        let mut any = false;
+    fn receive_esp(&mut self) -> io::Result<usize> {
+        let mut count = 0;
         for _ in 0..BURST {
             let devices = &mut self.devices;
             let Some(esp) = &devices.esp else { break };
@@ -234,16 +239,17 @@ impl<C: Core> Driver<C> {
             if let Some(e) = failed {
                 return Err(e);
             }
-            if !pass(&mut self.core, devices, &mut self.outbox, read) {
+            let passed = pass(&mut self.core, devices, &mut self.outbox, read);
+            if passed == 0 {
                 break;
             }
-            any = true;
+            count += passed;
         }
-        Ok(any)
+        Ok(count)
     }
 
-    fn receive_inner(&mut self) -> io::Result<bool> {
-        let mut any = false;
+    fn receive_inner(&mut self) -> io::Result<usize> {
+        let mut count = 0;
         let Self {
             core,
             devices,
@@ -258,7 +264,7 @@ impl<C: Core> Driver<C> {
                     more = false;
                     break;
                 };
-                any = true;
+                count += 1;
                 devices.observe_inner(bytes(buffer, &packet));
                 core.push_inner(now(), bytes(buffer, &packet), offload, outbox);
             }
@@ -268,7 +274,7 @@ impl<C: Core> Driver<C> {
                 break;
             }
         }
-        Ok(any)
+        Ok(count)
     }
 
     fn flush(&mut self) {
@@ -422,28 +428,31 @@ impl Devices {
     }
 }
 
-/// Takes datagrams through the core, as many at once as it takes; false if there were none.
+/// Takes datagrams through the core, as many at once as it takes; gives how many there were.
 fn pass<'b, C: Core>(
     core: &mut C,
     devices: &mut Devices,
     outbox: &mut Outbox,
     datagrams: impl IntoIterator<Item = Datagram<'b>>,
-) -> bool {
+) -> usize {
     let mut datagrams = datagrams.into_iter();
-    let mut any = false;
+    let mut count = 0;
     loop {
-        let mut batch: ArrayVec<_, BATCH> = datagrams.by_ref().take(BATCH).collect();
+        // Not collected: that would move all the room for them.
+        let mut batch = ArrayVec::<_, BATCH>::new();
+        batch.extend(datagrams.by_ref().take(BATCH));
         if batch.is_empty() {
-            return any;
+            return count;
         }
-        any = true;
+        count += batch.len();
         if devices.tap.is_some() {
             for datagram in &batch {
                 devices.observe_datagram(datagram);
             }
         }
         core.push_datagrams(now(), &mut batch, outbox);
-        let inner: ArrayVec<_, BATCH> = batch.iter().filter_map(Datagram::inner).collect();
+        let mut inner = ArrayVec::<_, BATCH>::new();
+        inner.extend(batch.iter().filter_map(Datagram::inner));
         devices.send_inner(&inner);
         devices.send(outbox);
     }
@@ -462,6 +471,12 @@ fn send_native(esp: Option<&NativeEsp>, remote: IpAddr, packet: &[u8]) -> io::Re
         Some(esp) => esp.send(remote, packet),
         None => Err(io::ErrorKind::Unsupported.into()),
     }
+}
+
+/// Of this thread, and so of everything that it does; only for less than it would notice.
+#[allow(clippy::disallowed_methods, reason = "this is the I/O layer")]
+fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn key_of(address: IpAddr) -> u32 {

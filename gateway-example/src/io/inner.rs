@@ -181,7 +181,9 @@ impl Inner {
     /// What the system gave.
     pub async fn remove_address(&self, address: Ipv4Addr) -> io::Result<()> {
         match self {
-            Self::Tun(device) => netlink::remove_address(device.if_index()?, address).await,
+            Self::Tun(device) => {
+                netlink::remove_address(device.if_index()?, &device.name()?, address).await
+            }
             Self::Channel { .. } => Ok(()),
         }
     }

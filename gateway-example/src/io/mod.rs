@@ -9,6 +9,7 @@ mod leases;
 mod metrics;
 mod native_esp;
 mod netlink;
+mod pace;
 mod radius;
 mod udp;
 mod workers;

@@ -13,40 +13,41 @@ type Failed = (&'static str, rtnetlink::Error);
 
 /// Sets the device up as `setup` says. What is there already stays.
 pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
-    ask(setup, async |handle| apply(handle, index, setup).await).await
+    ask(setup.name, async |handle| apply(handle, index, setup).await).await
 }
 
 /// Removes the routes and the proxied addresses of `setup`.
 pub(super) async fn remove(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
-    ask(setup, async |handle| take_back(handle, index, setup).await).await
+    ask(setup.name, async |handle| take_back(handle, index, setup).await).await
+}
+
+/// Takes an address from a device, if it has it.
+pub(super) async fn remove_address(
+    index: u32,
+    name: &str,
+    address: Ipv4Addr,
+) -> io::Result<()> {
+    ask(name, async |handle| {
+        let of_device = handle.address().get().set_link_index_filter(index);
+        let mut found = of_device.set_address_filter(IpAddr::V4(address)).execute();
+        while let Some(message) = found.try_next().await.map_err(|e| ("address", e))? {
+            let del = handle.address().del(message);
+            del.execute().await.map_err(|e| ("address", e))?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn ask(
-    setup: &TunSetup<'_>,
+    name: &str,
     step: impl AsyncFnOnce(&Handle) -> Result<(), Failed>,
 ) -> io::Result<()> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let task = tokio::spawn(connection);
     let result = step(&handle).await;
     task.abort();
-    result.map_err(|(step, e)| io::Error::other(format!("{} of {}: {e}", step, setup.name)))
-}
-
-/// Takes an address from a device, if it has it.
-pub(super) async fn remove_address(index: u32, address: Ipv4Addr) -> io::Result<()> {
-    let (connection, handle, _) = rtnetlink::new_connection()?;
-    let task = tokio::spawn(connection);
-    let remove = async {
-        let of_device = handle.address().get().set_link_index_filter(index);
-        let mut found = of_device.set_address_filter(IpAddr::V4(address)).execute();
-        while let Some(message) = found.try_next().await? {
-            handle.address().del(message).execute().await?;
-        }
-        Ok(())
-    };
-    let result: Result<(), rtnetlink::Error> = remove.await;
-    task.abort();
-    result.map_err(io::Error::other)
+    result.map_err(|(step, e)| io::Error::other(format!("{step} of {name}: {e}")))
 }
 
 async fn apply(handle: &Handle, index: u32, setup: &TunSetup<'_>) -> Result<(), Failed> {

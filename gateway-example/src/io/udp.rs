@@ -98,7 +98,12 @@ impl UdpPort {
         let mut metas = [RecvMeta::default(); MESSAGES];
         let count = loop {
             match self.read(buffer, &mut metas) {
-                Ok(count) => break count,
+                Ok(count) => {
+                    if count < MESSAGES {
+                        self.emptied();
+                    }
+                    break count;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break 0,
                 // What an ICMP error left behind; the next read is fine.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -126,6 +131,12 @@ impl UdpPort {
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
             self.state.recv((&self.socket).into(), &mut slices, metas)
         })
+    }
+
+    /// Notes that there is nothing more to read, which saves asking; whatever comes is told anew.
+    fn emptied(&self) {
+        let empty = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.socket.try_io(Interest::READABLE, empty);
     }
 
     /// Sends the datagrams in `payload`, of `length` bytes each but the last, which may be shorter,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings, or groups of them, that hold until a restart: sockets and devices are made of them.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 16] = [
     "gateway.listen",
     "gateway.ike_port",
     "gateway.natt_port",
@@ -17,6 +17,7 @@ const FIXED: [&str; 15] = [
     "gateway.control_socket",
     "gateway.key_log_dir",
     "gateway.workers",
+    "gateway.gather_microseconds",
     "gateway.metrics_listen",
     "gateway.state_dir",
     "internet",

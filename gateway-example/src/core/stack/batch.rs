@@ -91,18 +91,21 @@ impl Stack {
         natt_port: u16,
         datagrams: &mut [Datagram<'_>],
     ) -> usize {
-        let mut jobs = ArrayVec::<Open<'_, Found>, BATCH>::new();
-        for datagram in datagrams.iter_mut().take(BATCH) {
-            let Some(packet) = datagram.esp_packet(natt_port) else {
-                break;
-            };
-            jobs.push(Open::new(&mut *datagram.buf, packet));
+        // Neither is moved, since that would move all the room in it.
+        let mut results = ArrayVec::<Result<Found, OpenError>, BATCH>::new();
+        {
+            let mut jobs = ArrayVec::<Open<'_, Found>, BATCH>::new();
+            for datagram in datagrams.iter_mut().take(BATCH) {
+                let Some(packet) = datagram.esp_packet(natt_port) else {
+                    break;
+                };
+                jobs.push(Open::new(&mut *datagram.buf, packet));
+            }
+            self.sadb.open_batch(now, &mut jobs);
+            results.extend(jobs.drain(..).map(|job| job.result));
         }
-        self.sadb.open_batch(now, &mut jobs);
-        let results = jobs.into_iter().map(|job| job.result);
-        let results: ArrayVec<_, BATCH> = results.collect();
         let count = results.len();
-        for (datagram, result) in datagrams.iter_mut().zip(results) {
+        for (datagram, result) in datagrams.iter_mut().zip(results.drain(..)) {
             datagram.found = Some(result);
         }
         count
@@ -180,7 +183,7 @@ impl Stack {
             }
             self.sadb.seal_batch(now, &ids, &mut jobs);
             let pushed = chunk.iter_mut().filter(|p| p.outbound.is_some());
-            for (packet, (_, job)) in pushed.zip(jobs) {
+            for (packet, (_, job)) in pushed.zip(jobs.drain(..)) {
                 packet.outbound = None;
                 if job.result.is_err() {
                     packet.packet.end = packet.packet.start;

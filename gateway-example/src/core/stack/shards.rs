@@ -113,10 +113,13 @@ impl Shards {
 
     /// Opens each of `jobs`, those of one SA in order.
     pub(super) fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_, Found>]) {
-        if let [sadb] = &mut *self.sadbs {
-            return sadb.open_batch(now, jobs);
-        }
         let shards = jobs.iter().map(|job| self.of(spi(job.buf, &job.packet)));
+        if let Some(shard) = one(shards.clone()) {
+            if let Some(sadb) = self.sadbs.get_mut(shard) {
+                sadb.open_batch(now, jobs);
+            }
+            return;
+        }
         let shards: Vec<_> = shards.collect();
         self.spread(
             &shards,
@@ -133,10 +136,14 @@ impl Shards {
         ids: &[OutboundId],
         jobs: &mut [(esp::OutboundId, Seal<'_>)],
     ) {
-        if let [sadb] = &mut *self.sadbs {
-            return sadb.seal_batch(now, jobs);
+        let shards = ids.iter().map(|id| id.shard);
+        if let Some(shard) = one(shards.clone()) {
+            if let Some(sadb) = self.sadbs.get_mut(shard) {
+                sadb.seal_batch(now, jobs);
+            }
+            return;
         }
-        let shards: Vec<_> = ids.iter().map(|id| id.shard).collect();
+        let shards: Vec<_> = shards.collect();
         self.spread(
             &shards,
             jobs,
@@ -214,6 +221,12 @@ impl Shards {
         }
         counts
     }
+}
+
+/// The shard that all are of, if they are of one.
+fn one(mut shards: impl Iterator<Item = usize>) -> Option<usize> {
+    let first = shards.next()?;
+    shards.all(|shard| shard == first).then_some(first)
 }
 
 /// Adds counts, which come in the same order every time.
