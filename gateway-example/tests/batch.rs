@@ -21,7 +21,7 @@ type Sent = (Destination, Vec<u8>);
 )]
 fn twins(suites: &[&str], nat: bool, shards: usize) -> [Joined; 2] {
     let now = Instant::now();
-    [(); 2].map(|()| Joined::spread(now, suites, nat, 40, shards, Arc::default()))
+    [(); 2].map(|()| Joined::spread(now, suites, nat, 40, shards, Arc::<Threads>::default()))
 }
 
 fn sent(forward: Forward, buf: &[u8]) -> Option<Sent> {
@@ -352,7 +352,7 @@ fn packets_of_different_sas_are_worked_on_at_the_same_time() {
     for seed in 50..60 {
         let threads = Arc::new(Threads::default());
         let suites = ["aes128-sha1"; 2];
-        let mut joined = Joined::spread(start, &suites, true, seed, shards, Arc::clone(&threads));
+        let mut joined = Joined::spread(start, &suites, true, seed, shards, threads.clone());
         let (now, clients) = (joined.now, joined.addresses.clone());
         // Different lengths, so that they can be told apart; by turns, as on a wire.
         let outward: Vec<_> = (0..100)

@@ -18,15 +18,14 @@ pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()>
 
 /// Removes the routes and the proxied addresses of `setup`.
 pub(super) async fn remove(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
-    ask(setup.name, async |handle| take_back(handle, index, setup).await).await
+    ask(setup.name, async |handle| {
+        take_back(handle, index, setup).await
+    })
+    .await
 }
 
 /// Takes an address from a device, if it has it.
-pub(super) async fn remove_address(
-    index: u32,
-    name: &str,
-    address: Ipv4Addr,
-) -> io::Result<()> {
+pub(super) async fn remove_address(index: u32, name: &str, address: Ipv4Addr) -> io::Result<()> {
     ask(name, async |handle| {
         let of_device = handle.address().get().set_link_index_filter(index);
         let mut found = of_device.set_address_filter(IpAddr::V4(address)).execute();
@@ -39,10 +38,7 @@ pub(super) async fn remove_address(
     .await
 }
 
-async fn ask(
-    name: &str,
-    step: impl AsyncFnOnce(&Handle) -> Result<(), Failed>,
-) -> io::Result<()> {
+async fn ask(name: &str, step: impl AsyncFnOnce(&Handle) -> Result<(), Failed>) -> io::Result<()> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let task = tokio::spawn(connection);
     let result = step(&handle).await;

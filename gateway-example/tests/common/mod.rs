@@ -58,10 +58,10 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// One client for each of `suites`, two at most. Two of the same seed are alike to the bit, if
+    /// One client for each of `suites`. Two of the same seed are alike to the bit, if
     /// they begin at the same time.
     pub fn new(now: Instant, suites: &[&str], nat: bool, seed: u64) -> Self {
-        Self::spread(now, suites, nat, seed, 1, Arc::default())
+        Self::spread(now, suites, nat, seed, 1, Arc::<Threads>::default())
     }
 
     /// With so many shards of ESP SAs.
@@ -71,21 +71,26 @@ impl Joined {
         nat: bool,
         seed: u64,
         shards: usize,
-        spread: Arc<Threads>,
+        spread: Arc<dyn Spread>,
     ) -> Self {
         let clients = suites.iter().zip(0_u8..).map(|(esp, i)| {
             let path = Path {
                 local: SocketAddr::from(([192, 168, 77, 2 + i], 500)),
                 remote: SocketAddr::from((SERVER, 500)),
             };
-            let (user, password) = [("bob", "builder"), ("ann", "secret")][usize::from(i)];
+            let (user, password) = login(i);
             let (psk, password) = (Secret::new(PSK.into()), Secret::new(password.into()));
-            let mut config = ClientConfig::new(path, psk, user.into(), password);
+            let mut config = ClientConfig::new(path, psk, user, password);
             config.ike = vec!["aes128-sha1-modp1024".into()];
             config.esp = vec![(*esp).into()];
             Client::new(config, entropy(seed + 1 + u64::from(i))).unwrap()
         });
-        let mut gateway = Gateway::new(Arc::new(office("")), entropy(seed)).unwrap();
+        let others = (2..).take(suites.len().saturating_sub(2)).map(|i| {
+            let (user, password) = login(i);
+            format!("[[user]]\nname = \"{user}\"\npassword = \"{password}\"\n")
+        });
+        let config = Arc::new(office(&others.collect::<String>()));
+        let mut gateway = Gateway::new(config, entropy(seed)).unwrap();
         gateway.spread(shards.try_into().unwrap(), spread);
         let mut joined = Self {
             now,
@@ -177,6 +182,15 @@ impl Joined {
         };
         let (buf, range) = with_room(&payload);
         (self.across(path), native, buf, range)
+    }
+}
+
+/// Name and password of the user of client number `index`.
+fn login(index: u8) -> (String, &'static str) {
+    match index {
+        0 => ("bob".into(), "builder"),
+        1 => ("ann".into(), "secret"),
+        _ => (format!("user{index}"), "secret"),
     }
 }
 

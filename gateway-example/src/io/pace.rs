@@ -1,0 +1,172 @@
+//! How much of which work is done when.
+
+use std::time::{Duration, Instant};
+
+/// How long the two kinds of work took lately.
+///
+/// Anybody can send first messages of IKE to port 500, in any name and number. While there are
+/// packets of clients, they get an eighth of the time that those take; what is too much waits in
+/// the socket's buffer, and is lost there before it costs anything. Clients behind a NAT have
+/// their rekeying and liveness on port 4500.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    packets: Duration,
+    greetings: Duration,
+}
+
+impl Share {
+    const PACKETS_TO_GREETINGS: u32 = 8;
+    /// What was longer ago counts half.
+    const LATELY: Duration = Duration::from_millis(100);
+
+    pub(super) fn may_greet(&self, busy: bool) -> bool {
+        !busy || self.greetings * Self::PACKETS_TO_GREETINGS <= self.packets
+    }
+
+    pub(super) fn note(&mut self, packets: Duration, greetings: Duration) {
+        self.packets += packets;
+        self.greetings += greetings;
+        if self.packets + self.greetings > Self::LATELY {
+            self.packets /= 2;
+            self.greetings /= 2;
+        }
+    }
+}
+
+/// Whether to let packets gather before they are read, as network cards do with their interrupts.
+///
+/// A sender that hands one packet at a time to the network wakes the reader for each, and waking,
+/// reading one and writing one cost several times what is done with it. So while packets come
+/// so fast that a few more will be there in a moment, the reader sleeps for that moment, and nobody
+/// has to wake it. When they come slowly, or many at once already, nothing waits.
+#[derive(Debug)]
+pub(super) struct Gather {
+    /// How long at most; zero for never.
+    most: Duration,
+    /// When the count began.
+    since: Option<Instant>,
+    /// Packets since then.
+    count: usize,
+    /// How many there were in each [`Self::LATELY`] before that.
+    rate: usize,
+    /// How many came at once, the last time.
+    last: usize,
+}
+
+impl Gather {
+    /// What is counted over.
+    const LATELY: Duration = Duration::from_millis(2);
+    /// Fewer than these are not worth a sleep.
+    const FEW: f32 = 3.0;
+    /// More than these need not wait for more.
+    const ENOUGH: f32 = 16.0;
+    /// More than these at once, without a sleep, are enough already.
+    const MANY: usize = 24;
+
+    pub(super) fn new(microseconds: u16) -> Self {
+        Self {
+            most: Duration::from_micros(microseconds.into()),
+            since: None,
+            count: 0,
+            rate: 0,
+            last: 0,
+        }
+    }
+
+    /// How long to sleep before the next read.
+    pub(super) fn pause(&mut self, now: Instant) -> Option<Duration> {
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed >= Self::LATELY {
+            let periods = elapsed.as_micros() / Self::LATELY.as_micros();
+            self.rate = self.count / usize::try_from(periods).unwrap_or(usize::MAX).max(1);
+            self.count = 0;
+            self.since = Some(now);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let rate = self.rate as f32 / Self::LATELY.as_secs_f32();
+        let worth = rate * self.most.as_secs_f32() >= Self::FEW && self.last <= Self::MANY;
+        worth.then(|| self.most.min(Duration::from_secs_f32(Self::ENOUGH / rate)))
+    }
+
+    /// Notes how many were there.
+    pub(super) fn note(&mut self, count: usize) {
+        self.count = self.count.saturating_add(count);
+        self.last = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is slept at each turn, when one packet comes every so often; and how many come in a turn.
+    fn turns(
+        gather: &mut Gather,
+        now: &mut Instant,
+        every: Duration,
+        turns: usize,
+    ) -> Vec<Duration> {
+        let each = (0..turns).map(|_| {
+            *now += every;
+            let pause = gather.pause(*now).unwrap_or_default();
+            *now += pause;
+            let more = pause.as_nanos() / every.as_nanos();
+            gather.note(1 + usize::try_from(more).unwrap_or(0));
+            pause
+        });
+        each.collect()
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "any start will do")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn slow_packets_never_wait() {
+        let (mut gather, mut now) = (Gather::new(500), start());
+        for every in [200, 1000, 50_000] {
+            let slept = turns(&mut gather, &mut now, Duration::from_micros(every), 1000);
+            assert_eq!(slept.iter().max(), Some(&Duration::ZERO), "{every}");
+        }
+    }
+
+    #[test]
+    fn fast_packets_come_in_batches_and_none_waits_longer_than_said() {
+        for every in [100, 25, 10] {
+            let (mut gather, mut now) = (Gather::new(500), start());
+            let slept = turns(&mut gather, &mut now, Duration::from_micros(every), 1000);
+            // Until it is known that they are fast.
+            let slept = slept.get(200..).unwrap_or_default();
+            assert!(slept.iter().all(|pause| !pause.is_zero()), "{every}");
+            assert!(slept.iter().max() <= Some(&Duration::from_micros(500)));
+        }
+    }
+
+    #[test]
+    fn the_first_packets_after_a_silence_do_not_wait() {
+        let (mut gather, mut now) = (Gather::new(500), start());
+        turns(&mut gather, &mut now, Duration::from_micros(25), 1000);
+        now += Duration::from_millis(100);
+        let slept = turns(&mut gather, &mut now, Duration::from_micros(25), 10);
+        assert_eq!(slept.iter().max(), Some(&Duration::ZERO));
+    }
+
+    #[test]
+    fn full_batches_do_not_wait() {
+        let (mut gather, mut now) = (Gather::new(500), start());
+        for _ in 0..1000 {
+            now += Duration::from_micros(300);
+            assert_eq!(gather.pause(now), None);
+            gather.note(100);
+        }
+    }
+
+    #[test]
+    fn zero_is_never() {
+        let (mut gather, mut now) = (Gather::new(0), start());
+        let slept = turns(&mut gather, &mut now, Duration::from_micros(5), 10_000);
+        assert_eq!(slept.iter().max(), Some(&Duration::ZERO));
+    }
+}
