@@ -12,7 +12,7 @@ use toml::Spanned;
 const MOST_WORKERS: usize = 64;
 
 /// How long packets may gather unless the configuration says otherwise.
-pub const GATHER_MICROSECONDS: u16 = 200;
+pub const GATHER_MICROSECONDS: u16 = 500;
 
 /// What a ping or a call would notice.
 const MOST_MICROSECONDS: u16 = 1000;
