@@ -1,6 +1,5 @@
 //! HMAC (RFC 2104) of many messages, whose blocks go through a hash function side by side.
 
-use super::LANES;
 use super::md5::Md5;
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{SHA1_LANES, SHA256_LANES};
@@ -8,6 +7,7 @@ use super::sha1::Sha1;
 use super::sha256::Sha256;
 #[cfg(target_arch = "x86_64")]
 use super::x86::has_sha;
+use super::{LANES, put};
 #[cfg(target_arch = "x86_64")]
 use super::{aes::keys::RoundKeys, stitch};
 use arrayvec::ArrayVec;
@@ -274,30 +274,6 @@ pub(super) fn mac<H: Hash>(job: &Job<'_>, tag: &mut Tag) {
     state = *message.outer;
     H::compress_one(&mut state, &[outer]);
     *tag = bytes::<H>(&state);
-}
-
-/// Copies a few bytes to the beginning of `to`, without a call where it can: as two halves, which
-/// may overlap.
-#[inline(always)]
-pub(super) fn put(from: &[u8], to: &mut [u8]) {
-    let to = &mut to[..from.len()];
-    macro_rules! halves {
-        ($($half:literal)*) => { $(
-            if from.len() <= 2 * $half
-                && let (Some(first), Some(last)) = (from.first_chunk(), from.last_chunk())
-            {
-                if let Some(to) = to.first_chunk_mut::<$half>() {
-                    *to = *first;
-                }
-                if let Some(to) = to.last_chunk_mut::<$half>() {
-                    *to = *last;
-                }
-                return;
-            }
-        )* };
-    }
-    halves!(32 16 8 4);
-    to.copy_from_slice(from);
 }
 
 /// The last one or two blocks of a hash: what is left, the suffix, and the hash's padding. Gives

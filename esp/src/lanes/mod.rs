@@ -139,6 +139,30 @@ enum Endian {
     Little,
 }
 
+/// Copies a few bytes to the beginning of `to`, without a call where it can: as two halves, which
+/// may overlap.
+#[inline(always)]
+fn put(from: &[u8], to: &mut [u8]) {
+    let to = &mut to[..from.len()];
+    macro_rules! halves {
+        ($($half:literal)*) => { $(
+            if from.len() <= 2 * $half
+                && let (Some(first), Some(last)) = (from.first_chunk(), from.last_chunk())
+            {
+                if let Some(to) = to.first_chunk_mut::<$half>() {
+                    *to = *first;
+                }
+                if let Some(to) = to.last_chunk_mut::<$half>() {
+                    *to = *last;
+                }
+                return;
+            }
+        )* };
+    }
+    halves!(32 16 8 4);
+    to.copy_from_slice(from);
+}
+
 /// Reads a byte of each lane's block, so that it is on its way from the cache when it is needed.
 #[inline(always)]
 fn touch(data: &hash::Data<'_>, block: usize) {

@@ -1,6 +1,7 @@
 //! HMAC with SHA-384 and SHA-512 (FIPS 180-4 sections 6.4 and 6.5), of four messages side by side.
 
-use super::hash::{Tag, padded, put};
+use super::hash::{Tag, padded};
+use super::put;
 #[cfg(target_arch = "x86_64")]
 use arrayvec::ArrayVec;
 use fearless_simd::Level;
