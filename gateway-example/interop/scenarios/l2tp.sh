@@ -34,6 +34,8 @@ scenario_mschapv2_only() {
 
 # xl2tpd with the secret that both sides share.
 secret_client() {
+    # Its capture is read several times.
+    MEGABYTES=2
     mkdir -p "$W/xl2tpd"
     echo '* * between-us' > "$W/xl2tpd/secrets"
     client L2TP_GLOBAL="auth file = $W/xl2tpd/secrets" "$@"
