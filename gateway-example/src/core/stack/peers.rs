@@ -22,6 +22,8 @@ impl Stack {
                 ..
             } => {
                 let peer = self.peer_at(sa, path, party);
+                // Wherever somebody has made it appear before.
+                self.move_peer(peer, path);
                 self.event(Event::IsakmpUp {
                     peer,
                     sa,
@@ -33,12 +35,8 @@ impl Stack {
                 });
             }
             isakmp::Event::PathChanged { sa, new, .. } => {
-                if let Some(&peer) = self.peer_of_sa.get(&sa)
-                    && let Some(entry) = self.peers.get_mut(&peer)
-                    && entry.path != new
-                {
-                    entry.path = new;
-                    self.event(Event::PathChanged { peer, path: new });
+                if let Some(&peer) = self.peer_of_sa.get(&sa) {
+                    self.move_peer(peer, new);
                 }
             }
             isakmp::Event::ChildEstablished(child) => self.add_child(now, *child),
@@ -86,6 +84,15 @@ impl Stack {
             isakmp::Event::Plain(message) => self.event(Event::Plain(message)),
             isakmp::Event::KeyLog(line) => self.event(Event::Key(KeyEvent::Isakmp(line))),
             _ => {}
+        }
+    }
+
+    fn move_peer(&mut self, peer: PeerId, path: Path) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && entry.path != path
+        {
+            entry.path = path;
+            self.event(Event::PathChanged { peer, path });
         }
     }
 

@@ -313,3 +313,49 @@ fn a_quick_mode_of_windows_behind_a_nat() {
         assert!(sa.ends_with(&attributes), "{dialect}");
     }
 }
+
+/// Who sends message 3 on from another address, faster than it comes by itself, does not have the
+/// gateway send there what is for a peer whose address cannot change, and is not taken for proof
+/// that any other peer is there.
+#[test]
+fn message_3_from_elsewhere_moves_only_who_is_behind_a_nat() {
+    for behind_nat in [false, true] {
+        let mut pair = Pair::idle();
+        pair.connect(1);
+        let mut elsewhere = swap(Pair::path());
+        elsewhere.remote.set_port(501);
+        let mut quick = 0;
+        loop {
+            let mut idle = true;
+            while let Some(mut t) = pair.client.poll_transmit() {
+                quick += usize::from(t.payload[18] == 32);
+                let mut path = swap(t.path);
+                if quick == 2 {
+                    path = elsewhere;
+                    let sa = pair.server.sas.values_mut().next().unwrap();
+                    sa.nat.remote_behind_nat = behind_nat;
+                }
+                pair.server
+                    .handle_datagram(pair.now, path, &mut t.payload)
+                    .unwrap();
+                idle = false;
+            }
+            while let Some(mut t) = pair.server.poll_transmit() {
+                let _ = pair
+                    .client
+                    .handle_datagram(pair.now, swap(t.path), &mut t.payload);
+                idle = false;
+            }
+            if idle {
+                break;
+            }
+        }
+        let port = if behind_nat { 501 } else { 500 };
+        let sa = pair.server.sas.values().next().unwrap();
+        let child = pair.server.children.values().next().unwrap();
+        assert_eq!(sa.path.remote.port(), port);
+        assert_eq!(child.path.remote.port(), port);
+        assert_eq!(sa.moved.is_some(), behind_nat);
+        assert_eq!(child.moved.is_some(), behind_nat);
+    }
+}
