@@ -3,6 +3,7 @@ sessions() { gateway status --json 2>/dev/null | grep -Eo '"l2tp_sessions": ?[0-
 # within SECONDS COMMAND...
 within() { n=$(($1 * 4)); shift; while ! "$@" && [ $n -gt 0 ]; do sleep 0.25; n=$((n-1)); done; "$@"; }
 sessions_are() { [ "$(sessions)" = "$1" ]; }
+transferring() { ss -Htn state established "sport = :5001" | grep -q .; }
 pid() { systemctl show -P MainPID roadwarrior; }
 
 ip addr add $TEST_HOST/32 dev lo
@@ -10,6 +11,8 @@ ip addr add $TEST_HOST/32 dev lo
 within 30 systemctl is-active -q roadwarrior
 echo "RESULT serving=$? as=$(ps -o user:20= -p "$(pid)" | tr -d ' ')"
 within 60 sessions_are 1; echo "RESULT first=$?"
+# The warrior's transfer comes first.
+within 30 transferring; within 60 eval '! transferring'
 systemctl reload roadwarrior; echo "RESULT reload=$?"
 sleep 1
 sessions_are 1; echo "RESULT after_reload=$?"
