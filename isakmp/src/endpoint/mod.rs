@@ -245,7 +245,8 @@ impl Endpoint {
             return false;
         };
         let (id, retires) = (entry.sa, entry.retires.take());
-        let (elsewhere, moves) = (entry.path != path, entry.path != path && entry.behind_nat);
+        let there = entry.path == path;
+        let moves = !there && entry.behind_nat;
         let known = self.with_sa(id, |endpoint, sa| {
             endpoint.alive(now, sa);
             if moves && path.local.port() == sa.path.local.port() {
@@ -258,7 +259,7 @@ impl Endpoint {
         if known.is_none() && moves {
             self.move_child(child, path, Some(now));
         }
-        moves || !elsewhere
+        moves || there
     }
 
     /// Takes the result of a [`Job`].

@@ -138,10 +138,11 @@ impl Endpoint {
         party.unwrap_or_else(|| Party(self.next_serial()))
     }
 
-    /// The peer has proved that it is at `path`, and all SAs with it go there. `unproven` is the
-    /// time if all that has come from there is one packet.
+    /// The peer has proved that it is at `path`, and all SAs with it go there, if it is behind a NAT:
+    /// nobody else's address changes (RFC 3947 section 7). `unproven` is the time if all that has
+    /// come from there is one packet.
     pub(super) fn move_peer(&mut self, sa: &mut Sa, path: Path, unproven: Option<Instant>) {
-        if sa.path != path {
+        if sa.path != path && sa.nat.remote_behind_nat {
             for id in self.siblings(sa) {
                 self.with_sa(id, |endpoint, sibling| {
                     endpoint.move_sa(sibling, path, unproven);

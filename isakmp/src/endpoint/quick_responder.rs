@@ -236,14 +236,10 @@ impl Endpoint {
         quick.answered = Some(Answered::new(digest, None));
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
-        let path = if sa.nat.remote_behind_nat {
-            incoming.path
-        } else {
-            sa.path
-        };
         // It has received message 2 where that went; from elsewhere, this alone has come.
-        self.move_peer(sa, path, (path != quick.path).then_some(now));
-        self.establish_child(now, sa, quick, path);
+        let unproven = (incoming.path != quick.path).then_some(now);
+        self.move_peer(sa, incoming.path, unproven);
+        self.establish_child(now, sa, quick, sa.path);
         Ok(())
     }
 

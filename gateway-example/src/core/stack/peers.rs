@@ -412,9 +412,8 @@ impl Stack {
             return;
         };
         let path = if encapsulated { path } else { entry.path };
-        if self.isakmp.note_traffic(now, child, path) && entry.path != path {
-            entry.path = path;
-            self.event(Event::PathChanged { peer, path });
+        if self.isakmp.note_traffic(now, child, path) {
+            self.move_peer(peer, path);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Shards {
     }
 
     fn of(&self, spi: u32) -> usize {
-        usize::try_from(spi).unwrap_or(0) % self.sadbs.len().max(1)
+        place(spi, self.sadbs.len())
     }
 
     /// Adds both SAs of a pair.
@@ -113,17 +113,10 @@ impl Shards {
 
     /// Opens each of `jobs`, those of one SA in order.
     pub(super) fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_, Found>]) {
-        let shards = jobs.iter().map(|job| self.of(spi(job.buf, &job.packet)));
-        if let Some(shard) = one(shards.clone()) {
-            if let Some(sadb) = self.sadbs.get_mut(shard) {
-                sadb.open_batch(now, jobs);
-            }
-            return;
-        }
-        let shards: Vec<_> = shards.collect();
+        let count = self.sadbs.len();
         self.spread(
-            &shards,
             jobs,
+            |_, job| place(spi(job.buf, &job.packet), count),
             |job| std::mem::replace(job, Open::new(&mut [], 0..0)),
             |sadb, jobs| sadb.open_batch(now, jobs),
         );
@@ -136,32 +129,35 @@ impl Shards {
         ids: &[OutboundId],
         jobs: &mut [(esp::OutboundId, Seal<'_>)],
     ) {
-        let shards = ids.iter().map(|id| id.shard);
-        if let Some(shard) = one(shards.clone()) {
-            if let Some(sadb) = self.sadbs.get_mut(shard) {
-                sadb.seal_batch(now, jobs);
-            }
-            return;
-        }
-        let shards: Vec<_> = shards.collect();
         self.spread(
-            &shards,
             jobs,
+            |index, _| ids.get(index).map_or(0, |id| id.shard),
             |(id, job)| (*id, std::mem::replace(job, Seal::new(&mut [], 0..0, 0))),
             |sadb, jobs| sadb.seal_batch(now, jobs),
         );
     }
 
-    /// Lets each shard work on its jobs, at the same time if that is worth it.
+    /// Lets each shard work on its jobs, at the same time if that is worth it. `shard_of` tells whose
+    /// a job is, by its index or itself.
     fn spread<J: Send>(
         &mut self,
-        shards: &[usize],
         jobs: &mut [J],
+        shard_of: impl Fn(usize, &J) -> usize,
         take: impl Fn(&mut J) -> J,
         work: impl Fn(&mut esp::Sadb, &mut [J]) + Sync,
     ) {
+        let shards = jobs.iter().enumerate();
+        let shards = shards.map(|(index, job)| shard_of(index, job));
+        if let Some(shard) = one(shards.clone()) {
+            // Most often: then nothing is moved or allocated.
+            if let Some(sadb) = self.sadbs.get_mut(shard) {
+                work(sadb, jobs);
+            }
+            return;
+        }
+        let shards: Vec<_> = shards.collect();
         let mut parts: Vec<Vec<J>> = self.sadbs.iter().map(|_| Vec::new()).collect();
-        for (job, shard) in jobs.iter_mut().zip(shards) {
+        for (job, shard) in jobs.iter_mut().zip(&shards) {
             if let Some(part) = parts.get_mut(*shard) {
                 part.push(take(job));
             }
@@ -182,7 +178,7 @@ impl Shards {
             _ => pieces.into_iter().for_each(|(sadb, part)| work(sadb, part)),
         }
         let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
-        for (job, shard) in jobs.iter_mut().zip(shards) {
+        for (job, shard) in jobs.iter_mut().zip(&shards) {
             if let Some(done) = parts.get_mut(*shard).and_then(Iterator::next) {
                 *job = done;
             }
@@ -221,6 +217,11 @@ impl Shards {
         }
         counts
     }
+}
+
+/// Which of so many shards an inbound SPI is of.
+fn place(spi: u32, shards: usize) -> usize {
+    usize::try_from(spi).unwrap_or(0) % shards.max(1)
 }
 
 /// The shard that all are of, if they are of one.
