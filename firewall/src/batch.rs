@@ -73,14 +73,7 @@ impl Firewall {
                     Some(egress) => Verdict::Forward { egress, packet },
                     None => {
                         let seen = other.get_or_insert_with(|| self.see(job.buf, &packet));
-                        self.judge(
-                            self.moment.ms,
-                            ingress,
-                            job.buf,
-                            packet,
-                            seen.as_mut(),
-                            route,
-                        )
+                        self.judge(ingress, job.buf, packet, seen.as_mut(), route)
                     }
                 };
             }

@@ -236,9 +236,8 @@ mod tests {
                 let range = 0..one.len();
                 let verdict = short.process(now, ingress, &mut one, range.clone(), &route);
                 long.advance(now);
-                let ms = long.moment.ms;
                 let mut seen = long.see(&two, &range);
-                let expected = long.judge(ms, ingress, &mut two, range, seen.as_mut(), &route);
+                let expected = long.judge(ingress, &mut two, range, seen.as_mut(), &route);
                 prop_assert_eq!(&verdict, &expected);
                 prop_assert_eq!(&one, &two);
                 prop_assert_eq!(short.poll_timeout(), long.poll_timeout());

@@ -85,7 +85,7 @@ impl Firewall {
             return Verdict::Forward { egress, packet };
         }
         let mut seen = self.see(buf, &packet);
-        self.judge(self.moment.ms, ingress, buf, packet, seen.as_mut(), route)
+        self.judge(ingress, buf, packet, seen.as_mut(), route)
     }
 
     /// Reads a packet.
@@ -99,13 +99,13 @@ impl Firewall {
 
     pub(crate) fn judge(
         &mut self,
-        ms: u64,
         ingress: Ingress,
         buf: &mut [u8],
         packet: Range<usize>,
         seen: Result<&mut Seen, &mut Malformed>,
         route: Route<'_>,
     ) -> Verdict {
+        let ms = self.moment.ms;
         let judged = match (seen, buf.get_mut(packet.clone())) {
             (Ok(seen), Some(bytes)) => match seen.view.fragment {
                 None => self

@@ -208,59 +208,64 @@ macro_rules! sha256_macs {
     } };
 }
 
+/// HMAC of one message.
+macro_rules! one_mac {
+    ($name:ident, $order:ident, $load:ident, $a:ident, $b:ident, $four:ident, $add:ident, $all:ident, $outer:ident, $tag:ident) => { sha! {
+        #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
+        fn $name(message: &Message<'_>, tag: &mut Tag) {
+            let order = load_words(&$order);
+            let [mut $a, mut $b] = $load(&message.state);
+            macro_rules! block {
+                ($w:expr) => {
+                    let mut w = $w;
+                    let (a_before, b_before) = ($a, $b);
+                    $all!($four, w, $a, $b);
+                    $a = _mm_add_epi32($a, a_before);
+                    $b = $add($b, b_before);
+                };
+            }
+            for blocks in [message.body, message.tail.split_at(message.tails).0] {
+                for bytes in blocks {
+                    block!(words(bytes, order));
+                }
+            }
+            let inner = $outer($a, $b);
+            [$a, $b] = $load(message.outer);
+            block!(inner);
+            $tag($a, $b, order, tag);
+        }
+    } };
+}
+
+one_mac!(
+    sha1_one,
+    SHA1_ORDER,
+    sha1_load,
+    abcd,
+    e,
+    sha1_four,
+    _mm_sha1nexte_epu32,
+    twenty,
+    sha1_outer,
+    sha1_tag
+);
 sha1_macs!(sha1_two, 2, [0 1]);
 sha1_macs!(sha1_three, 3, [0 1 2]);
+one_mac!(
+    sha256_one,
+    SHA256_ORDER,
+    sha256_load,
+    abef,
+    cdgh,
+    sha256_four,
+    _mm_add_epi32,
+    sixteen,
+    sha256_outer,
+    sha256_tag
+);
 sha256_macs!(sha256_two, 2, [0 1]);
 
 sha! {
-    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-    fn sha1_one(message: &Message<'_>, tag: &mut Tag) {
-        let order = load_words(&SHA1_ORDER);
-        let [mut abcd, mut e] = sha1_load(&message.state);
-        macro_rules! block {
-            ($w:expr) => {
-                let mut w = $w;
-                let (abcd_before, e_before) = (abcd, e);
-                twenty!(sha1_four, w, abcd, e);
-                e = _mm_sha1nexte_epu32(e, e_before);
-                abcd = _mm_add_epi32(abcd, abcd_before);
-            };
-        }
-        for blocks in [message.body, message.tail.split_at(message.tails).0] {
-            for bytes in blocks {
-                block!(words(bytes, order));
-            }
-        }
-        let inner = sha1_outer(abcd, e);
-        [abcd, e] = sha1_load(message.outer);
-        block!(inner);
-        sha1_tag(abcd, e, order, tag);
-    }
-
-    #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-    fn sha256_one(message: &Message<'_>, tag: &mut Tag) {
-        let order = load_words(&SHA256_ORDER);
-        let [mut abef, mut cdgh] = sha256_load(&message.state);
-        macro_rules! block {
-            ($w:expr) => {
-                let mut w = $w;
-                let (abef_before, cdgh_before) = (abef, cdgh);
-                sixteen!(sha256_four, w, abef, cdgh);
-                cdgh = _mm_add_epi32(cdgh, cdgh_before);
-                abef = _mm_add_epi32(abef, abef_before);
-            };
-        }
-        for blocks in [message.body, message.tail.split_at(message.tails).0] {
-            for bytes in blocks {
-                block!(words(bytes, order));
-            }
-        }
-        let inner = sha256_outer(abef, cdgh);
-        [abef, cdgh] = sha256_load(message.outer);
-        block!(inner);
-        sha256_tag(abef, cdgh, order, tag);
-    }
-
     /// The block of the outer hash: the inner one's result.
     pub(super) fn sha1_outer(abcd: __m128i, e: __m128i) -> [__m128i; 4] {
         // The bit behind the digest has the place of the next word.

@@ -80,13 +80,17 @@ impl Pair {
     }
 
     fn run(&mut self) {
+        self.run_by(|_, sent| swap(sent.path));
+    }
+
+    /// `way` tells which way each message of the client comes to the server.
+    fn run_by(&mut self, mut way: impl FnMut(&mut Endpoint, &Transmit) -> Path) {
         loop {
             let mut idle = true;
             while let Some(mut t) = self.client.poll_transmit() {
                 self.sent.push(t.payload.clone());
-                let _ = self
-                    .server
-                    .handle_datagram(self.now, swap(t.path), &mut t.payload);
+                let path = way(&mut self.server, &t);
+                let _ = self.server.handle_datagram(self.now, path, &mut t.payload);
                 idle = false;
             }
             while let Some(mut t) = self.server.poll_transmit() {

@@ -325,31 +325,16 @@ fn message_3_from_elsewhere_moves_only_who_is_behind_a_nat() {
         let mut elsewhere = swap(Pair::path());
         elsewhere.remote.set_port(501);
         let mut quick = 0;
-        loop {
-            let mut idle = true;
-            while let Some(mut t) = pair.client.poll_transmit() {
-                quick += usize::from(t.payload[18] == 32);
-                let mut path = swap(t.path);
-                if quick == 2 {
-                    path = elsewhere;
-                    let sa = pair.server.sas.values_mut().next().unwrap();
-                    sa.nat.remote_behind_nat = behind_nat;
-                }
-                pair.server
-                    .handle_datagram(pair.now, path, &mut t.payload)
-                    .unwrap();
-                idle = false;
+        pair.run_by(|server, sent| {
+            quick += usize::from(sent.payload[18] == 32);
+            if quick != 2 {
+                return swap(sent.path);
             }
-            while let Some(mut t) = pair.server.poll_transmit() {
-                let _ = pair
-                    .client
-                    .handle_datagram(pair.now, swap(t.path), &mut t.payload);
-                idle = false;
-            }
-            if idle {
-                break;
-            }
-        }
+            let sa = server.sas.values_mut().next().unwrap();
+            sa.nat.remote_behind_nat = behind_nat;
+            elsewhere
+        });
+        assert_eq!(quick, 2);
         let port = if behind_nat { 501 } else { 500 };
         let sa = pair.server.sas.values().next().unwrap();
         let child = pair.server.children.values().next().unwrap();
