@@ -62,11 +62,11 @@ impl<T: Moment> InboundSa<T> {
     /// What of `config` cannot be.
     pub fn new(now: T, config: &SaConfig) -> Result<Self, SaError> {
         config.check()?;
+        let level = crate::lanes::level();
         let hasher = config
             .suite
             .integrity()
-            .map(|i| Hasher::new(i, config.integrity_key()));
-        let level = crate::lanes::level();
+            .map(|i| Hasher::new(level, i, config.integrity_key()));
         Ok(Self {
             spi: config.spi,
             level,

@@ -36,7 +36,7 @@ impl<'a> Signed<'a> {
 }
 
 impl Hasher {
-    pub(crate) fn new(algorithm: Integrity, key: &[u8]) -> Result<Self, SaError> {
+    pub(crate) fn new(level: Level, algorithm: Integrity, key: &[u8]) -> Result<Self, SaError> {
         algorithm.check_key(key)?;
         Ok(match algorithm {
             Integrity::HmacMd5_96 => Self::Lanes(Key::new(Kind::Md5, key)),
@@ -44,8 +44,12 @@ impl Hasher {
             Integrity::HmacSha256_128 | Integrity::HmacSha256_96 => {
                 Self::Lanes(Key::new(Kind::Sha256, key))
             }
-            Integrity::HmacSha384_192 => Self::Long(sha512::Key::new(sha512::Kind::Sha384, key)),
-            Integrity::HmacSha512_256 => Self::Long(sha512::Key::new(sha512::Kind::Sha512, key)),
+            Integrity::HmacSha384_192 => {
+                Self::Long(sha512::Key::new(level, sha512::Kind::Sha384, key))
+            }
+            Integrity::HmacSha512_256 => {
+                Self::Long(sha512::Key::new(level, sha512::Kind::Sha512, key))
+            }
         })
     }
 

@@ -61,11 +61,11 @@ impl<T: Moment> OutboundSa<T> {
         config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
+        let level = crate::lanes::level();
         let hasher = config
             .suite
             .integrity()
-            .map(|i| Hasher::new(i, config.integrity_key()));
-        let level = crate::lanes::level();
+            .map(|i| Hasher::new(level, i, config.integrity_key()));
         Ok(Self {
             spi: config.spi,
             level,

@@ -331,8 +331,8 @@ fn hasher(hash: &str, key: &[u8]) -> Option<Hasher> {
         "md5" => Hasher::Lanes(Key::new(Kind::Md5, key)),
         "sha1" => Hasher::Lanes(Key::new(Kind::Sha1, key)),
         "sha256" => Hasher::Lanes(Key::new(Kind::Sha256, key)),
-        "sha384" => Hasher::Long(sha512::Key::new(sha512::Kind::Sha384, key)),
-        _ => Hasher::Long(sha512::Key::new(sha512::Kind::Sha512, key)),
+        "sha384" => Hasher::Long(sha512::Key::new(level(), sha512::Kind::Sha384, key)),
+        _ => Hasher::Long(sha512::Key::new(level(), sha512::Kind::Sha512, key)),
     })
 }
 
