@@ -397,7 +397,7 @@ impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
         let left = &self.jobs[self.next..];
         let count = match left.len() {
             0 => return None,
-            // Rather twice two of three lanes than one message alone.
+            // Rather two times some than one message alone.
             n if H::FEWER && N > 2 && n == N + 1 => N - 1,
             n if H::FEWER && n < N => n,
             _ => N,

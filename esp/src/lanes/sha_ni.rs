@@ -1,5 +1,4 @@
-//! SHA-1 and SHA-256 with the SHA instructions: their latency leaves time for a second and a third
-//! message.
+//! SHA-1 and SHA-256 with the SHA instructions: their latency leaves time for other messages.
 
 use super::hash::{Data, Job, Message, State, Tag};
 use super::sha1::Sha1;
@@ -15,8 +14,8 @@ use core::arch::x86_64::{
 use fearless_simd::prelude::*;
 use fearless_simd::{Sse4_2, u32x4};
 
-/// Messages side by side: with more, registers run out.
-pub(super) const SHA1_LANES: usize = 3;
+/// Messages side by side: three would do for the latency, but leave the unit gaps.
+pub(super) const SHA1_LANES: usize = 4;
 /// Here two keep the unit busy.
 pub(super) const SHA256_LANES: usize = 2;
 
@@ -251,6 +250,7 @@ one_mac!(
 );
 sha1_macs!(sha1_two, 2, [0 1]);
 sha1_macs!(sha1_three, 3, [0 1 2]);
+sha1_macs!(sha1_quad, 4, [0 1 2 3]);
 one_mac!(
     sha256_one,
     SHA256_ORDER,
@@ -317,7 +317,9 @@ sha! {
     }
 
     fn sha1_any(messages: &[Message<'_>], tags: &mut [Tag]) {
-        if let Some(three) = messages.first_chunk() {
+        if let Some(four) = messages.first_chunk() {
+            sha1_quad(four, tags);
+        } else if let Some(three) = messages.first_chunk() {
             sha1_three(three, tags);
         } else if let Some(two) = messages.first_chunk() {
             sha1_two(two, tags);
@@ -407,7 +409,7 @@ sha! {
         }
         for block in 0..blocks {
             let mut w = data.map(|lane| words(&lane[block], order));
-            sha1_block!(w, abcd, e, [0 1 2]);
+            sha1_block!(w, abcd, e, [0 1 2 3]);
         }
         for lane in 0..SHA1_LANES {
             sha1_store(abcd[lane], e[lane], &mut states[lane]);
