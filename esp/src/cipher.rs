@@ -39,6 +39,17 @@ pub(crate) enum Engine {
     WideGcm(Box<wide::Key>, [u8; 4]),
 }
 
+/// What may be encrypted side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lanes {
+    /// Texts of one SA.
+    OneKey,
+    /// Texts of all SAs with DES, as many as [`des::BLOCKS`].
+    Des,
+    /// Texts of all SAs with 3DES, as many.
+    TripleDes,
+}
+
 /// Bytes of AES-GCM's ICV (RFC 4106 section 6).
 const GCM_ICV: usize = 16;
 
@@ -104,9 +115,12 @@ impl Engine {
         }
     }
 
-    /// Whether its lanes are as many as [`des::BLOCKS`].
-    pub(crate) fn is_des(&self) -> bool {
-        matches!(self, Self::Des(_) | Self::TripleDes(_))
+    pub(crate) fn lanes(&self) -> Lanes {
+        match self {
+            Self::Des(_) => Lanes::Des,
+            Self::TripleDes(_) => Lanes::TripleDes,
+            _ => Lanes::OneKey,
+        }
     }
 
     /// CBC of each of `texts` behind its IV, block by block side by side.
@@ -119,6 +133,23 @@ impl Engine {
             Self::Aes256(c) => in_lanes::<16, BATCH>(texts, |l| c.cbc_encrypt(l)),
             _ => {}
         }
+    }
+
+    /// Like [`encrypt_many`](Self::encrypt_many), with an engine for each of at most
+    /// [`des::BLOCKS`] texts, all of DES or all of 3DES.
+    pub(crate) fn encrypt_each<'a>(
+        texts: impl Iterator<Item = (&'a Self, &'a [u8], &'a mut [u8])>,
+    ) {
+        let (mut des, mut triple) = (ArrayVec::new(), ArrayVec::new());
+        for (engine, iv, text) in texts.take(des::BLOCKS) {
+            match engine {
+                Self::Des(key) => des.push((&**key, Lane::new(iv, text))),
+                Self::TripleDes(key) => triple.push((&**key, Lane::new(iv, text))),
+                other => other.encrypt(iv, text),
+            }
+        }
+        des::cbc_encrypt_each(des);
+        des::cbc_encrypt_each(triple);
     }
 
     /// CBC of each of `texts` behind its IV, or nothing for NULL. They are whole blocks.

@@ -1,5 +1,5 @@
 use crate::batch::Seal;
-use crate::cipher::Engine;
+use crate::cipher::{Engine, Lanes};
 use crate::integrity::{BATCH, Hasher, Signed, Work, macs};
 use crate::lanes::des;
 use crate::lanes::hash::Tag;
@@ -213,6 +213,12 @@ impl<T: Moment> OutboundSa<T> {
         self.shape.split(&mut buf[plan.packet.clone()])
     }
 
+    /// The IV of a packet, and what is encrypted with it.
+    fn text<'b>(&self, plan: &Plan, buf: &'b mut [u8]) -> (&'b [u8], &'b mut [u8]) {
+        let (head, text, _) = self.split(plan, buf);
+        (&head[HEADER..], text)
+    }
+
     fn signed<'s>(&'s self, plan: &Plan, buf: &'s [u8]) -> Option<(&'s Hasher, Signed<'s>)> {
         let Range { start, end } = plan.packet;
         let signed = Signed {
@@ -312,34 +318,46 @@ pub(crate) const SEAL_BATCH: usize = des::BLOCKS;
 /// A packet to protect: its SA, what has been prepared, and where it lies.
 type Item<'s, 'j, T> = (&'s OutboundSa<T>, &'s Plan, &'j mut [u8]);
 
-/// Encrypts and signs what [`OutboundSa::plan`] has prepared, at most [`SEAL_BATCH`] packets. Those
-/// of one SA that follow one another are encrypted side by side.
+/// Encrypts and signs what [`OutboundSa::plan`] has prepared, at most [`SEAL_BATCH`] packets.
 pub(crate) fn protect<'s, 'j, T: Moment + 's>(work: impl Iterator<Item = Item<'s, 'j, T>>) {
     let mut all = ArrayVec::<_, SEAL_BATCH>::new();
     all.extend(work.take(SEAL_BATCH));
-    let mut rest = all.as_mut_slice();
-    while let Some((sa, ..)) = rest.first() {
-        // What has been encrypted is hashed soon, while it is near.
-        let many = if sa.engine.is_des() {
-            SEAL_BATCH
-        } else {
-            BATCH
-        };
-        let (part, behind) = rest.split_at_mut(many.min(rest.len()));
-        for run in part.chunk_by_mut(|(a, ..), (b, ..)| core::ptr::eq(*a, *b)) {
-            let Some((sa, ..)) = run.first() else {
-                continue;
-            };
-            let sa = *sa;
-            sa.engine.encrypt_many(run.iter_mut().map(|(_, plan, buf)| {
-                let (head, text, _) = sa.split(plan, buf);
-                (&head[HEADER..], text)
+    // What can be encrypted side by side comes together; sequence numbers have been given.
+    let address = |sa: &OutboundSa<T>| core::ptr::from_ref(sa).addr();
+    all.sort_unstable_by_key(|(sa, ..)| (sa.engine.lanes(), address(sa)));
+    for similar in all.chunk_by_mut(|(a, ..), (b, ..)| a.engine.lanes() == b.engine.lanes()) {
+        if similar
+            .first()
+            .is_some_and(|(sa, ..)| sa.engine.lanes() == Lanes::OneKey)
+        {
+            // What has been encrypted is hashed soon, while it is near.
+            for part in similar.chunks_mut(BATCH) {
+                part.chunk_by_mut(of_one_sa).for_each(encrypt);
+                sign(part);
+            }
+            continue;
+        }
+        if similar.chunk_by(of_one_sa).nth(1).is_some() {
+            Engine::encrypt_each(similar.iter_mut().map(|(sa, plan, buf)| {
+                let (iv, text) = sa.text(plan, buf);
+                (&sa.engine, iv, text)
             }));
+        } else {
+            encrypt(similar);
         }
-        for part in part.chunks_mut(BATCH) {
-            sign(part);
-        }
-        rest = behind;
+        similar.chunks_mut(BATCH).for_each(sign);
+    }
+}
+
+fn of_one_sa<T: Moment>((a, ..): &Item<'_, '_, T>, (b, ..): &Item<'_, '_, T>) -> bool {
+    core::ptr::eq(*a, *b)
+}
+
+/// Encrypts packets of one SA side by side.
+fn encrypt<T: Moment>(work: &mut [Item<'_, '_, T>]) {
+    if let Some(sa) = work.first().map(|(sa, ..)| *sa) {
+        let texts = work.iter_mut().map(|(_, plan, buf)| sa.text(plan, buf));
+        sa.engine.encrypt_many(texts);
     }
 }
 

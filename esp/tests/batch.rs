@@ -207,6 +207,49 @@ proptest! {
         prop_assert_eq!(results, expected);
         prop_assert_eq!(many, one);
     }
+
+    /// However they are mixed, packets are those of the SA they are of, in order.
+    #[test]
+    fn many_sas_are_one_packet_after_the_other(
+        ciphers in proptest::collection::vec(proptest::sample::select(&CIPHERS[..]), 1..40),
+        sizes in sizes(),
+        order in proptest::collection::vec(any::<u8>(), 300),
+    ) {
+        let now = start();
+        let configs: Vec<_> = ciphers.iter().zip(0x1000..)
+            .map(|(cipher, spi)| config(*cipher, INTEGRITIES[1], false, spi))
+            .collect();
+        let of: Vec<usize> = order.iter().map(|n| usize::from(*n) % configs.len()).collect();
+        let insert = |sadb: &mut Sadb| -> Vec<_> {
+            let ids = configs.iter().map(|config| sadb.insert_outbound(now, config, 0).unwrap());
+            ids.collect()
+        };
+        let mut one = buffers(&sizes);
+        let mut many = one.clone();
+        let plain = one.clone();
+        let mut sadb = Sadb::new(Box::new(seeded(7)));
+        let ids = insert(&mut sadb);
+        let packets: Vec<_> = one.iter_mut().zip(&of)
+            .map(|(buf, of)| {
+                let payload = 64..buf.len() - 64;
+                sadb.seal(now, ids[*of], buf, payload, TCP)
+            })
+            .collect();
+        let mut sadb = Sadb::new(Box::new(seeded(7)));
+        let ids = insert(&mut sadb);
+        let mut sealed: Vec<_> = jobs(&mut many, TCP).into_iter().zip(&of)
+            .map(|(job, of)| (ids[*of], job))
+            .collect();
+        sadb.seal_batch(now, &mut sealed);
+        let results: Vec<_> = sealed.into_iter().map(|(_, job)| job.result).collect();
+        prop_assert_eq!(&results, &packets);
+        prop_assert_eq!(&many, &one);
+        for (((buf, packet), plain), of) in many.iter().zip(&packets).zip(&plain).zip(of) {
+            let text = plain_open(&configs[of], &buf[packet.clone().unwrap()], None).unwrap();
+            let payload = &plain[64..plain.len() - 64];
+            prop_assert_eq!(&text[..payload.len()], payload);
+        }
+    }
 }
 
 #[test]

@@ -170,6 +170,14 @@ pub(crate) fn cbc_encrypt<const B: usize, const N: usize>(
     encrypt: impl Fn(&mut [[u8; B]]),
 ) {
     longest_first(lanes);
+    cbc_encrypt_in_order::<B, N>(lanes, encrypt);
+}
+
+/// Like [`cbc_encrypt`], of texts of which none is longer than the one before.
+pub(crate) fn cbc_encrypt_in_order<const B: usize, const N: usize>(
+    lanes: &mut [Lane<'_, B>],
+    encrypt: impl Fn(&mut [[u8; B]]),
+) {
     let mut state = ArrayVec::<_, N>::new();
     state.extend(lanes.iter().map(|lane| lane.before).take(N));
     let mut block = 0;

@@ -5,9 +5,10 @@ mod avx512;
 mod boxes;
 mod slice;
 
-use super::aes::{Lane, cbc_encrypt};
+use super::aes::{Lane, cbc_encrypt, cbc_encrypt_in_order};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use cipher::consts::U8;
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde3};
@@ -99,6 +100,32 @@ impl<C: Plain> Key<C> {
     }
 }
 
+/// CBC of each of `lanes` with its own key.
+pub(crate) fn cbc_encrypt_each<C: Plain>(mut lanes: ArrayVec<(&Key<C>, Lane<'_, 8>), BLOCKS>) {
+    // Those that go on longest are in front, so that each stays where its key is.
+    lanes.sort_unstable_by_key(|(_, lane)| core::cmp::Reverse(lane.text.len()));
+    let (keys, mut lanes): (ArrayVec<_, BLOCKS>, ArrayVec<_, BLOCKS>) = lanes.into_iter().unzip();
+    #[cfg(target_arch = "x86_64")]
+    if lanes.len() > slice::Each::<1>::BLOCKS
+        && let Some(avx2) = keys.first().and_then(|key| key.unit.avx2())
+    {
+        let keys = slice::Each::<4>::of(&keys);
+        cbc_encrypt_in_order::<8, BLOCKS>(&mut lanes, |blocks| keys.encrypt(avx2, blocks));
+        return;
+    }
+    const SOME: usize = slice::Each::<1>::BLOCKS;
+    for (keys, lanes) in keys.chunks(SOME).zip(lanes.chunks_mut(SOME)) {
+        if lanes.len() < WORTHWHILE {
+            for (key, lane) in keys.iter().zip(lanes) {
+                key.cbc_encrypt(core::slice::from_mut(lane));
+            }
+        } else {
+            let keys = slice::Each::<1>::of(keys);
+            cbc_encrypt_in_order::<8, BLOCKS>(lanes, |blocks| keys.encrypt(blocks));
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Direction {
     Encrypt,
@@ -116,7 +143,34 @@ impl Unit {
                 decrypt,
             };
         }
-        Self::Slices(level, Schedule(slice::schedule(&keys.0)))
+        let rounds = keys.0.iter().enumerate();
+        Self::Slices(
+            level,
+            Schedule(rounds.map(|(i, key)| slice::round_key(i, key)).collect()),
+        )
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(&self) -> Option<fearless_simd::Avx2> {
+        match self {
+            Self::Avx512 { avx512, .. } => Level::Avx512(*avx512).as_avx2(),
+            Self::Slices(level, _) => level.as_avx2(),
+        }
+    }
+
+    /// Calls `each` with every round key for [`slice`], in the order of encryption.
+    fn slices(&self, mut each: impl FnMut(&slice::RoundKey)) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 { encrypt, .. } => {
+                for (round, key) in encrypt.0.iter().enumerate() {
+                    let mut key = slice::round_key(round, key);
+                    each(&key);
+                    key.zeroize();
+                }
+            }
+            Self::Slices(_, rounds) => rounds.0.iter().for_each(each),
+        }
     }
 
     /// The two directions differ in the order of the round keys alone.
@@ -254,6 +308,32 @@ mod tests {
         let key: Vec<u8> = (0..24_u8).map(|i| i.wrapping_mul(37) ^ 5).collect();
         for level in levels() {
             agrees::<TdesEde3>(level, &key);
+        }
+    }
+
+    #[test]
+    fn texts_may_have_keys_of_their_own() {
+        for (level, count) in levels()
+            .into_iter()
+            .flat_map(|l| [3, 8, 64, 65, 256].map(|n| (l, n)))
+        {
+            let keys: Vec<_> = (0..10_u8)
+                .map(|n| Key::<TdesEde3>::new(level, &[n.wrapping_mul(93); 24]).unwrap())
+                .collect();
+            let texts: Vec<_> = (0..count).map(|i| vec![i as u8; i * 7 % 30 * 8]).collect();
+            let key = |i: usize| &keys[i * i % 10];
+            let mut expected = texts.clone();
+            for (i, text) in expected.iter_mut().enumerate() {
+                key(i).cbc_encrypt(&mut [Lane::new(&[i as u8; 8], text)]);
+            }
+            let mut encrypted = texts;
+            let lanes = encrypted.iter_mut().enumerate();
+            cbc_encrypt_each(
+                lanes
+                    .map(|(i, t)| (key(i), Lane::new(&[i as u8; 8], t)))
+                    .collect(),
+            );
+            assert_eq!(encrypted, expected);
         }
     }
 }
