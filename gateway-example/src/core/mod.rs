@@ -28,7 +28,7 @@ pub use gateway::{Gateway, GatewayError, GatewayEvent, ReloadError, needs_restar
 pub use isakmp::Path;
 pub use outbox::{Destination, Outbox, Run};
 pub use peer::PeerId;
-pub use stack::{BATCH, Datagram, EspCounts, Packet, Spread, Stack, StackConfig, StackError};
+pub use stack::{BATCH, Datagram, EspCounts, Packet, Spread, Stack, StackConfig, StackError, Work};
 pub use status::*;
 
 use offload::Offload;

@@ -1,12 +1,37 @@
-use crate::core::Spread;
+use super::now;
+use super::pace::Habit;
+use crate::core::{Spread, Work};
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Threads over which packets are spread, the caller's own among them.
 #[derive(Debug)]
-pub struct Cores(ThreadPool);
+pub struct Cores {
+    pool: ThreadPool,
+    habits: Mutex<Habits>,
+}
+
+/// Of each kind of work, since another core pays for some and not for others.
+#[derive(Debug, Default)]
+struct Habits {
+    open: Habit,
+    seal: Habit,
+    send: Habit,
+    write: Habit,
+}
+
+impl Habits {
+    fn of(&mut self, work: Work) -> &mut Habit {
+        match work {
+            Work::Open => &mut self.open,
+            Work::Seal => &mut self.seal,
+            Work::Send => &mut self.send,
+            Work::Write => &mut self.write,
+        }
+    }
+}
 
 impl Cores {
     /// As many threads as there are `workers`, or cores if none is given; nothing if that is one.
@@ -27,21 +52,39 @@ impl Cores {
             .thread_name(|index| format!("packets-{}", index + 1))
             .build()
             .map_err(io::Error::other)?;
-        Ok(Some((workers, Arc::new(Self(pool)))))
+        let cores = Self {
+            pool,
+            habits: Mutex::default(),
+        };
+        Ok(Some((workers, Arc::new(cores))))
+    }
+
+    fn habit<T>(&self, work: Work, use_it: impl FnOnce(&mut Habit) -> T) -> T {
+        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(habits.of(work))
     }
 }
 
 impl Spread for Cores {
-    fn each(&self, work: &mut [&mut (dyn FnMut() + Send)]) {
-        let Some((own, others)) = work.split_first_mut() else {
+    fn each(&self, work: Work, bytes: usize, pieces: &mut [&mut (dyn FnMut() + Send)]) {
+        let Some((own, others)) = pieces.split_first_mut() else {
             return;
         };
-        self.0.in_place_scope(|scope| {
-            for piece in others {
-                scope.spawn(|_| piece());
-            }
+        let together = self.habit(work, Habit::together);
+        let start = now();
+        if together {
+            self.pool.in_place_scope(|scope| {
+                for piece in others {
+                    scope.spawn(|_| piece());
+                }
+                own();
+            });
+        } else {
             own();
-        });
+            others.iter_mut().for_each(|piece| piece());
+        }
+        let took = now() - start;
+        self.habit(work, |habit| habit.note(together, bytes, took));
     }
 }
 
@@ -51,12 +94,12 @@ const WORTH: usize = 16 * 1024;
 /// Has `items` dealt with in so many parts, at the same time if that is worth it, and adds up what
 /// comes of them. Items with the same key are of one part, and stay in order.
 pub(super) fn in_parts<T: Sync + Send>(
-    parts: NonZeroUsize,
-    spread: &dyn Spread,
+    (parts, spread): (NonZeroUsize, &dyn Spread),
+    work: Work,
     items: impl Iterator<Item = T>,
     key: impl Fn(&T) -> u32,
     size: impl Fn(&T) -> usize,
-    work: impl Fn(&[T]) -> u64 + Sync,
+    does: impl Fn(&[T]) -> u64 + Sync,
 ) -> u64 {
     let mut each: Vec<(usize, u64, Vec<T>)> = Vec::new();
     each.resize_with(parts.get(), Default::default);
@@ -73,13 +116,13 @@ pub(super) fn in_parts<T: Sync + Send>(
     let most = each.iter().map(|(bytes, ..)| *bytes).max().unwrap_or(0);
     let pieces = each.iter_mut().filter(|(_, _, part)| !part.is_empty());
     let mut pieces: Vec<_> = pieces
-        .map(|(_, result, part)| || *result = work(part))
+        .map(|(_, result, part)| || *result = does(part))
         .collect();
     if all - most < WORTH {
         pieces.iter_mut().for_each(|piece| piece());
     } else {
         let mut pieces: Vec<_> = pieces.iter_mut().map(|piece| piece as _).collect();
-        spread.each(&mut pieces);
+        spread.each(work, all, &mut pieces);
     }
     each.iter().map(|(_, result, _)| result).sum()
 }

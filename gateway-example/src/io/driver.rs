@@ -3,7 +3,7 @@ use super::pace::{Gather, Share};
 use super::workers::Workers;
 use super::{Inner, NativeEsp, UdpPort, inner, now, udp};
 use crate::config::GATHER_MICROSECONDS;
-use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Run, Spread, Transmit};
+use crate::core::{BATCH, Core, Datagram, Destination, Outbox, Path, Run, Spread, Transmit, Work};
 use arrayvec::ArrayVec;
 use std::future::poll_fn;
 use std::io;
@@ -351,9 +351,9 @@ impl Devices {
         self.lost += match &self.spread {
             Some((parts, spread)) => {
                 let size = |run: &Run<'_>| run.bytes.len();
-                in_parts(*parts, &**spread, outbox.runs(), key, size, |runs| {
-                    runs.iter().map(send).sum()
-                })
+                let send = |runs: &[Run<'_>]| runs.iter().map(send).sum();
+                let runs = outbox.runs();
+                in_parts((*parts, &**spread), Work::Send, runs, key, size, send)
             }
             None => outbox.runs().map(|run| send(&run)).sum(),
         };
@@ -372,7 +372,15 @@ impl Devices {
             Some((parts, spread)) if packets.len() > 1 => {
                 let packets = packets.iter().copied();
                 let send = |packets: &[&[u8]]| inner.send(packets);
-                in_parts(*parts, &**spread, packets, source, |p| p.len(), send)
+                let size = |packet: &&[u8]| packet.len();
+                in_parts(
+                    (*parts, &**spread),
+                    Work::Write,
+                    packets,
+                    source,
+                    size,
+                    send,
+                )
             }
             _ => inner.send(packets),
         };

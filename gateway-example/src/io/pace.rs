@@ -96,6 +96,46 @@ impl Gather {
     }
 }
 
+/// Whether work of a kind is done sooner by several cores, found out by doing it both ways.
+///
+/// It depends on the machine, the suites and the sizes of batches: waking another core takes as long
+/// as opening some hundred packets of AES, and as sealing very few of 3DES.
+#[derive(Debug, Default)]
+pub(super) struct Habit {
+    /// Nanoseconds a KiB, lately: by one core, and by several.
+    cost: [Option<f32>; 2],
+    turns: u32,
+}
+
+impl Habit {
+    /// One turn of so many is done the other way, since things change.
+    const TRY: u32 = 64;
+    /// How much less several have to take, since they also take more of what others could use.
+    const WORTH: f32 = 0.9;
+    /// How much of the last turn there is in the average.
+    const LAST: f32 = 0.25;
+
+    /// Whether to have several do it now.
+    pub(super) fn together(&mut self) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        let [Some(alone), Some(together)] = self.cost else {
+            return self.cost[0].is_some();
+        };
+        (together < alone * Self::WORTH) != self.turns.is_multiple_of(Self::TRY)
+    }
+
+    /// Notes how long it took.
+    pub(super) fn note(&mut self, together: bool, bytes: usize, took: Duration) {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let cost = took.as_nanos() as f32 / (bytes.max(1) as f32 / 1024.0);
+        let known = &mut self.cost[usize::from(together)];
+        *known = Some(known.map_or(cost, |known| {
+            // Once in a while something else has had the core.
+            known + (cost.min(2.0 * known) - known) * Self::LAST
+        }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +208,32 @@ mod tests {
         let (mut gather, mut now) = (Gather::new(0), start());
         let slept = turns(&mut gather, &mut now, Duration::from_micros(5), 10_000);
         assert_eq!(slept.iter().max(), Some(&Duration::ZERO));
+    }
+
+    /// How many of a thousand turns several cores do, when a turn takes so many microseconds by one
+    /// and by several.
+    fn together(habit: &mut Habit, times: [u64; 2]) -> usize {
+        let turns = (0..1000).filter(|turn| {
+            let together = habit.together();
+            // And sometimes much longer.
+            let longer = if turn % 50 == 7 { 100 } else { 1 };
+            let took = times[usize::from(together)] * longer;
+            habit.note(together, 100_000, Duration::from_micros(took));
+            together
+        });
+        turns.count()
+    }
+
+    #[test]
+    fn work_is_done_together_where_that_is_faster() {
+        let mut habit = Habit::default();
+        assert!(together(&mut habit, [100, 160]) < 30);
+        assert!(
+            together(&mut habit, [100, 95]) < 30,
+            "too little to be worth it"
+        );
+        let changed = together(&mut habit, [1000, 600]);
+        assert!(changed > 500, "{changed}");
+        assert!(together(&mut habit, [1000, 600]) > 950);
     }
 }

@@ -5,7 +5,7 @@
 use gateway_example::config::{Config, Secret};
 use gateway_example::core::{
     Client, ClientConfig, ClientEvent, Core as _, Entropy, Forward, Gateway, HEADROOM, Path,
-    Spread, Transmit,
+    Spread, Transmit, Work,
 };
 use simnet::seeded;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,10 +37,10 @@ pub struct Threads {
 }
 
 impl Spread for Threads {
-    fn each(&self, work: &mut [&mut (dyn FnMut() + Send)]) {
-        self.pieces.lock().unwrap().push(work.len());
+    fn each(&self, _: Work, _: usize, pieces: &mut [&mut (dyn FnMut() + Send)]) {
+        self.pieces.lock().unwrap().push(pieces.len());
         std::thread::scope(|scope| {
-            for piece in work.iter_mut().rev() {
+            for piece in pieces.iter_mut().rev() {
                 scope.spawn(piece);
             }
         });

@@ -9,7 +9,7 @@ mod teardown;
 
 pub use batch::{BATCH, Datagram};
 pub(super) use shards::OutboundId;
-pub use shards::{EspCounts, Spread};
+pub use shards::{EspCounts, Spread, Work};
 
 use crate::core::event::Event;
 use crate::core::peer::{Child, Peer, PeerId};

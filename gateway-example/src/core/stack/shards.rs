@@ -5,11 +5,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Does several pieces of work that have nothing in common, at the same time if it can, and comes
-/// back when all are done.
+/// Does several pieces of work that have nothing in common, at the same time if that is faster, and
+/// comes back when all are done.
 pub trait Spread: std::fmt::Debug + Send + Sync {
-    /// Calls each of `work` once.
-    fn each(&self, work: &mut [&mut (dyn FnMut() + Send)]);
+    /// Calls each of `pieces` once, which are of one kind and of so many bytes.
+    fn each(&self, work: Work, bytes: usize, pieces: &mut [&mut (dyn FnMut() + Send)]);
+}
+
+/// What packets are to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// To be verified and decrypted.
+    Open,
+    /// To be encrypted and signed.
+    Seal,
+    /// To leave for peers.
+    Send,
+    /// To leave for the unencrypted side.
+    Write,
 }
 
 /// Packets that are worth another thread's waking: what waking costs is about as much.
@@ -115,7 +128,9 @@ impl Shards {
     pub(super) fn open_batch(&mut self, now: Instant, jobs: &mut [Open<'_, Found>]) {
         let count = self.sadbs.len();
         self.spread(
+            Work::Open,
             jobs,
+            |job| job.packet.len(),
             |_, job| place(spi(job.buf, &job.packet), count),
             |job| std::mem::replace(job, Open::new(&mut [], 0..0)),
             |sadb, jobs| sadb.open_batch(now, jobs),
@@ -130,31 +145,36 @@ impl Shards {
         jobs: &mut [(esp::OutboundId, Seal<'_>)],
     ) {
         self.spread(
+            Work::Seal,
             jobs,
+            |(_, job)| job.payload.len(),
             |index, _| ids.get(index).map_or(0, |id| id.shard),
             |(id, job)| (*id, std::mem::replace(job, Seal::new(&mut [], 0..0, 0))),
             |sadb, jobs| sadb.seal_batch(now, jobs),
         );
     }
 
-    /// Lets each shard work on its jobs, at the same time if that is worth it. `shard_of` tells whose
-    /// a job is, by its index or itself.
+    /// Has each shard do its jobs, at the same time if that is worth it. `shard_of` tells whose a job
+    /// is, by its index or itself.
     fn spread<J: Send>(
         &mut self,
+        work: Work,
         jobs: &mut [J],
+        size: impl Fn(&J) -> usize,
         shard_of: impl Fn(usize, &J) -> usize,
         take: impl Fn(&mut J) -> J,
-        work: impl Fn(&mut esp::Sadb, &mut [J]) + Sync,
+        does: impl Fn(&mut esp::Sadb, &mut [J]) + Sync,
     ) {
         let shards = jobs.iter().enumerate();
         let shards = shards.map(|(index, job)| shard_of(index, job));
         if let Some(shard) = one(shards.clone()) {
             // Most often: then nothing is moved or allocated.
             if let Some(sadb) = self.sadbs.get_mut(shard) {
-                work(sadb, jobs);
+                does(sadb, jobs);
             }
             return;
         }
+        let bytes = jobs.iter().map(size).sum();
         let shards: Vec<_> = shards.collect();
         let mut parts: Vec<Vec<J>> = self.sadbs.iter().map(|_| Vec::new()).collect();
         for (job, shard) in jobs.iter_mut().zip(&shards) {
@@ -167,15 +187,16 @@ impl Shards {
         pieces.retain(|(_, part)| !part.is_empty());
         match &self.spread {
             Some(spread) if jobs.len() - most >= WORTH => {
-                let work = &work;
+                let does = &does;
                 let pieces = pieces.into_iter();
                 let mut pieces: Vec<_> = pieces
-                    .map(|(sadb, part)| move || work(sadb, part))
+                    .map(|(sadb, part)| move || does(sadb, part))
                     .collect();
                 let pieces = pieces.iter_mut().map(|piece| piece as _);
-                spread.each(&mut pieces.collect::<Vec<&mut (dyn FnMut() + Send)>>());
+                let mut pieces: Vec<&mut (dyn FnMut() + Send)> = pieces.collect();
+                spread.each(work, bytes, &mut pieces);
             }
-            _ => pieces.into_iter().for_each(|(sadb, part)| work(sadb, part)),
+            _ => pieces.into_iter().for_each(|(sadb, part)| does(sadb, part)),
         }
         let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
         for (job, shard) in jobs.iter_mut().zip(&shards) {
