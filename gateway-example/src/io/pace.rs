@@ -113,7 +113,7 @@ impl Habit {
     /// How much less several have to take, since they also take more of what others could use.
     const WORTH: f32 = 0.9;
     /// How much of the last turn there is in the average.
-    const LAST: f32 = 0.25;
+    const LAST: f32 = 0.125;
 
     /// Whether to have several do it now.
     pub(super) fn together(&mut self) -> bool {
