@@ -1,7 +1,7 @@
-//! Sealing and opening one packet at a time.
+//! Sealing and opening one packet at a time; and sealing batches of packets that take turns between SAs.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use esp::{Cipher, InboundSa, Integrity, OutboundSa, SaConfig, Suite};
+use esp::{Cipher, InboundSa, Integrity, OutboundSa, SaConfig, Sadb, Seal, Suite};
 use simnet::seeded;
 use std::hint::black_box;
 use std::time::Instant;
@@ -63,5 +63,40 @@ fn packets(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, packets);
+const BATCH: usize = 256;
+const SIZE: usize = 1400;
+
+/// As a gateway does with several clients.
+fn batches(c: &mut Criterion) {
+    let now = Instant::now();
+    for (cipher, integrity) in SUITES {
+        let suite = Suite::new(cipher, integrity).unwrap();
+        let mut group = c.benchmark_group(format!("seal {BATCH} of {SIZE} {suite}"));
+        group.throughput(Throughput::Bytes((BATCH * SIZE) as u64));
+        for sas in [1_u32, 8, 64] {
+            let mut sadb = Sadb::new(Box::new(seeded(1)));
+            let ids: Vec<_> = (0..sas)
+                .map(|n| {
+                    let mut config = config(suite);
+                    config.spi += n;
+                    config.lifetime = esp::Lifetime::default();
+                    sadb.insert_outbound(now, &config, 0).unwrap()
+                })
+                .collect();
+            let mut bufs = vec![vec![0x55; SIZE + 128]; BATCH];
+            group.bench_function(BenchmarkId::new("SAs", sas), |b| {
+                b.iter(|| {
+                    let bufs = bufs.iter_mut().zip(ids.iter().cycle());
+                    let mut jobs: Vec<_> = bufs
+                        .map(|(buf, id)| (*id, Seal::new(buf, 64..64 + SIZE, 17)))
+                        .collect();
+                    sadb.seal_batch(now, black_box(&mut jobs));
+                    assert!(jobs.iter().all(|(_, job)| job.result.is_ok()));
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(benches, packets, batches);
 criterion_main!(benches);
