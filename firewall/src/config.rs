@@ -21,7 +21,7 @@ pub struct Config {
 }
 
 /// Network address and port translation of what goes from one interface to another, to global
-/// addresses (the seed's `nat=enhanced`).
+/// addresses (AlliedWare's `nat=enhanced`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Nat {

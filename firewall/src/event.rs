@@ -133,6 +133,12 @@ impl DropReason {
     }
 }
 
+impl std::fmt::Display for DropReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
 impl From<Malformed> for DropReason {
     fn from(malformed: Malformed) -> Self {
         match malformed {
@@ -185,6 +191,12 @@ impl CloseReason {
             Self::Evicted => "evicted",
             Self::InterfaceRemoved => "interface_removed",
         }
+    }
+}
+
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason())
     }
 }
 

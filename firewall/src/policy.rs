@@ -131,6 +131,7 @@ pub struct Rule {
 
 /// What a [`Rule`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RuleAction {
     /// Let it through to where it is addressed.
     Allow,

@@ -55,7 +55,7 @@ fn rules_are_replaced_while_flows_live() {
     assert!(net.out(udp((ALICE, 1024), (SERVER, 1))).is_ok());
 }
 
-/// The seed's model: calls are a group, translated by their own rule to another global address.
+/// AlliedWare's model: calls are a group, translated by their own rule to another global address.
 #[test]
 fn groups_have_their_own_rules_and_translations() {
     let calls = Group(7);

@@ -5,6 +5,7 @@ use crate::secret::PresharedKey;
 use crate::suite::{ChildProposal, Group, Phase1Proposal};
 use crate::wire::Identity;
 use natt::Dialect;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub struct Transmit {
 
 /// Which peers something is for; the longest match counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PeerMatch {
     /// Every peer.
     Any,
@@ -35,6 +37,16 @@ pub enum PeerMatch {
     Addr(IpAddr),
     /// Peers in this network: address and prefix length in bits.
     Prefix(IpAddr, u8),
+}
+
+impl fmt::Display for PeerMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Addr(address) => write!(f, "{address}"),
+            Self::Prefix(network, length) => write!(f, "{network}/{length}"),
+        }
+    }
 }
 
 impl PeerMatch {
@@ -71,6 +83,7 @@ impl PeerMatch {
 
 /// Which vendor IDs are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum VendorIds {
     /// None: no NAT traversal, no DPD, no fragmentation.
     None,
@@ -84,11 +97,11 @@ pub enum VendorIds {
 /// Dead peer detection (RFC 3706).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dpd {
-    /// Silence after which the peer is asked.
+    /// Silence after which the peer is asked. Default 30 s.
     pub interval: Duration,
-    /// Between two questions.
+    /// Time between two questions. Default 2.5 s.
     pub retry: Duration,
-    /// Questions without an answer until the peer is dead.
+    /// Questions without an answer until the peer is dead. Default 10.
     pub retries: u32,
 }
 
@@ -108,30 +121,31 @@ impl Default for Dpd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// ISAKMP SAs that are not authenticated yet.
+    /// ISAKMP SAs that are not authenticated yet. Default 4096.
     pub half_open: usize,
-    /// The same, from one address, or one /64 with IPv6: many clients may share a NAT.
+    /// The same, from one address, or one /64 with IPv6: many clients may share a NAT. Default 256.
     pub half_open_per_source: usize,
     /// First messages that are looked at within a second. Of those beyond, only what comes again is,
     /// as peers repeat themselves: as many a second at most. No network (/24, with IPv6 /48) gets
-    /// more than an eighth of either.
+    /// more than an eighth of either. Default 2000.
     pub first_messages: u32,
-    /// From this number of half-open SAs on, a first message creates no state.
+    /// From this number of half-open SAs on, a first message creates no state. Default 512.
     pub stateless_from: usize,
     /// How long a peer has for its second message, and then twice that for the rest of phase 1.
+    /// Default 30 s.
     pub half_open_time: Duration,
-    /// ISAKMP SAs in all.
+    /// ISAKMP SAs in all. Default 65,536.
     pub sas: usize,
-    /// Pairs of ESP SAs of one ISAKMP SA.
+    /// Pairs of ESP SAs of one ISAKMP SA. Default 32.
     pub children_per_sa: usize,
-    /// Quick modes of one ISAKMP SA that are under way or remembered.
+    /// Quick modes of one ISAKMP SA that are under way or remembered. Default 32.
     pub quick_modes_per_sa: usize,
-    /// Messages being put together from fragments.
+    /// Messages being put together from fragments. Default 64.
     pub fragmented_messages: usize,
     /// Refusals of first messages that are reported within ten seconds: anybody can cause them. The
-    /// others are only counted.
+    /// others are only counted. Default 100.
     pub refusals: u32,
-    /// Events that wait for the owner, and as many datagrams.
+    /// Events that wait for the owner, and as many datagrams. Default 65,536.
     pub events: usize,
 }
 
@@ -157,15 +171,15 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timers {
-    /// Until the first retransmission; doubles from then on.
+    /// Until the first retransmission; doubles from then on. Default 1 s.
     pub retransmit: Duration,
-    /// The longest time between two.
+    /// The longest time between two. Default 2 s.
     pub retransmit_cap: Duration,
-    /// Retransmissions until we give up.
+    /// Retransmissions until we give up. Default 30.
     pub retries: u32,
-    /// Between two NAT keepalives.
+    /// Between two NAT keepalives (RFC 3948 section 4). Default 20 s.
     pub keepalive: Duration,
-    /// How long a finished quick mode answers duplicates.
+    /// How long a finished quick mode answers duplicates. Default 60 s.
     pub remember: Duration,
 }
 
@@ -185,39 +199,41 @@ impl Default for Timers {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Algorithms.
+    /// Algorithms. Default [`Policy::compat`].
     pub policy: Policy,
     /// Keys for peers that connect to us.
     pub psks: Vec<(PeerMatch, PresharedKey)>,
-    /// Who we say we are; our address if none.
+    /// Who we say we are (RFC 2407 section 4.6.2). Default none: our address.
     pub identity: Option<Identity>,
-    /// Our port for IKE: 500.
+    /// Our port for IKE. Default 500.
     pub ike_port: u16,
-    /// Our port for NAT traversal: 4500.
+    /// Our port for NAT traversal (RFC 3947 section 4). Default 4500.
     pub natt_port: u16,
-    /// NAT traversal versions that are spoken.
+    /// NAT traversal versions that are spoken; empty for no NAT traversal. Default all.
     pub dialects: Vec<Dialect>,
     /// For a responder behind a NAT: lets Windows believe that it is not (see
-    /// [`natt::NatD::mirrored`]).
+    /// [`natt::NatD::mirrored`]). Default false.
     pub nat_d_mirror: bool,
-    /// Which vendor IDs are sent.
+    /// Which vendor IDs are sent. Default [`VendorIds::Minimal`].
     pub vendor_ids: VendorIds,
     /// How an initiator behaves where the standards leave it free.
     pub habits: Habits,
-    /// Whether the peer is told when an SA ends.
+    /// Whether the peer is told when an SA ends (RFC 2408 section 3.15). Default true.
     pub send_deletes: bool,
-    /// Whether we ask silent peers; questions are always answered.
+    /// How silent peers are asked; none for never. Questions are always answered. Default every
+    /// 30 s.
     pub dpd: Option<Dpd>,
-    /// Messages longer than this, in bytes, are fragmented if the peer can; none is never.
+    /// Messages longer than this, in bytes, are fragmented if the peer can; none for never. Default
+    /// 1200.
     pub fragment_size: Option<usize>,
-    /// Whether tunnel mode is accepted besides transport mode.
+    /// Whether tunnel mode is accepted besides transport mode. Default false.
     pub accept_tunnel: bool,
-    /// Peers whose HMAC-SHA-256 is truncated to 96 bits.
+    /// Peers whose HMAC-SHA-256 is truncated to 96 bits. Default none.
     pub sha256_96: Vec<PeerMatch>,
-    /// Reports keys of ISAKMP SAs.
+    /// Reports keys of ISAKMP SAs as [`Event::KeyLog`](crate::Event::KeyLog). Default false.
     pub key_log: bool,
     /// Hands Diffie-Hellman computations and the derivation of keys to the owner as
-    /// [`Event::Job`](crate::Event::Job).
+    /// [`Event::Job`](crate::Event::Job). Default false.
     pub deferred_jobs: bool,
     /// Bounds.
     pub limits: Limits,
@@ -345,7 +361,7 @@ impl ChildRequest {
 pub struct Peer {
     /// The key.
     pub psk: PresharedKey,
-    /// The peer's port for NAT traversal: 4500.
+    /// The peer's port for NAT traversal. Default 4500.
     pub remote_natt_port: u16,
     /// Who we say we are; [`Config::identity`] if none.
     pub identity: Option<Identity>,
@@ -355,9 +371,9 @@ pub struct Peer {
     pub proposals: Vec<Phase1Proposal>,
     /// Phase 2 algorithms; [`Config::policy`] if empty.
     pub child_proposals: Vec<ChildProposal>,
-    /// Negotiated as soon as phase 1 is complete.
+    /// Negotiated as soon as phase 1 is complete. Default [`ChildRequest::l2tp`].
     pub children: Vec<ChildRequest>,
-    /// Pretends to be behind a NAT: ESP always goes in UDP.
+    /// Pretends to be behind a NAT: ESP always goes in UDP. Default false.
     pub force_encapsulation: bool,
 }
 

@@ -83,16 +83,3 @@ pub enum ConfigError {
     #[error("{0} must not be zero")]
     Zero(&'static str),
 }
-
-impl ConfigError {
-    /// A stable word for logs.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::EmptyPolicy => "empty_policy",
-            Self::SamePorts => "same_ports",
-            Self::EmptyKey => "empty_key",
-            Self::Zero(_) => "zero",
-        }
-    }
-}

@@ -97,7 +97,7 @@ impl std::fmt::Display for EspKeyLogLine {
             f,
             r#""{family}","{source}","{destination}","0x{spi:08x}","{cipher}","0x{encryption}","{integrity}","#,
         )?;
-        match self.keys.authentication() {
+        match self.keys.integrity() {
             [] => f.write_str(r#""""#),
             key => write!(f, r#""0x{}""#, Hex(key)),
         }

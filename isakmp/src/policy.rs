@@ -51,9 +51,9 @@ pub struct Policy {
     pub phase1: Vec<Phase1Suite>,
     /// Phase 2.
     pub child: Vec<ChildSuite>,
-    /// How long an ISAKMP SA lives; a peer's shorter offer counts.
+    /// How long an ISAKMP SA lives; a peer's shorter offer counts. Named ones: 8 h.
     pub phase1_lifetime: Duration,
-    /// How long ESP SAs live; a peer's shorter offer counts.
+    /// How long ESP SAs live; a peer's shorter offer counts. Named ones: 1 h.
     pub child_lifetime: Lifetime,
 }
 
@@ -163,11 +163,7 @@ fn product(groups: &[Group], ciphers: &[Cipher], hashes: &[Hash]) -> Vec<Phase1S
 /// SHA-1 comes before SHA-256: old kernels truncate the latter to 96 bits, silently.
 fn children(triple_des: bool, weak: bool) -> Vec<ChildSuite> {
     let sizes = [AesKeySize::Aes256, AesKeySize::Aes128, AesKeySize::Aes192];
-    let suite = |cipher, integrity| ChildSuite {
-        cipher,
-        integrity,
-        esn: false,
-    };
+    let suite = |cipher, integrity| ChildSuite { cipher, integrity };
     let mut integrities = vec![
         EspIntegrity::HmacSha1_96,
         EspIntegrity::HmacSha256_128,

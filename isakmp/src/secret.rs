@@ -46,14 +46,14 @@ impl std::fmt::Debug for PresharedKey {
 #[derive(Clone)]
 pub struct ChildKeys {
     encryption: Secret,
-    authentication: Secret,
+    integrity: Secret,
 }
 
 impl ChildKeys {
-    pub(crate) fn new(encryption: &[u8], authentication: &[u8]) -> Self {
+    pub(crate) fn new(encryption: &[u8], integrity: &[u8]) -> Self {
         Self {
             encryption: Secret::new(encryption.to_vec()),
-            authentication: Secret::new(authentication.to_vec()),
+            integrity: Secret::new(integrity.to_vec()),
         }
     }
 
@@ -65,14 +65,14 @@ impl ChildKeys {
 
     /// The key of the integrity algorithm; empty for AES-GCM.
     #[must_use]
-    pub fn authentication(&self) -> &[u8] {
-        self.authentication.as_bytes()
+    pub fn integrity(&self) -> &[u8] {
+        self.integrity.as_bytes()
     }
 }
 
 impl std::fmt::Debug for ChildKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (e, a) = (self.encryption().len(), self.authentication().len());
-        write!(f, "ChildKeys({e} + {a} bytes)")
+        let (e, i) = (self.encryption().len(), self.integrity().len());
+        write!(f, "ChildKeys({e} + {i} bytes)")
     }
 }

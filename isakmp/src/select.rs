@@ -259,11 +259,7 @@ fn child_offer<'a>(number: u8, spi: u32, t: &Transform<'a>) -> Option<ChildOffer
         seconds: life.seconds.map_or(DEFAULT_CHILD_SECONDS, narrow),
         kilobytes: life.kilobytes.map(narrow),
     };
-    let suite = ChildSuite {
-        cipher,
-        integrity,
-        esn: false,
-    };
+    let suite = ChildSuite { cipher, integrity };
     Some(ChildOffer {
         suite,
         mode,

@@ -34,6 +34,12 @@ impl KeyGrade {
     }
 }
 
+impl std::fmt::Display for KeyGrade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
 impl PresharedKey {
     /// Grades the key.
     ///

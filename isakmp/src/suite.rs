@@ -48,6 +48,7 @@ impl AesKeySize {
 
 /// Encryption of ISAKMP messages, all in CBC mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Cipher {
     /// DES: 56 bits, for very old peers.
     Des,
@@ -84,6 +85,7 @@ impl Cipher {
 
 /// The hash of phase 1; its HMAC is the PRF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Hash {
     /// MD5.
     Md5,
@@ -132,6 +134,7 @@ impl Hash {
 
 /// A Diffie-Hellman group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Group {
     /// Group 1.
     Modp768,
@@ -308,6 +311,7 @@ fn aes_keyword(word: &str) -> Option<AesKeySize> {
 
 /// Encryption of ESP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EspCipher {
     /// DES in CBC mode: for very old peers.
     Des,
@@ -350,6 +354,7 @@ impl EspCipher {
 
 /// Integrity of ESP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EspIntegrity {
     /// HMAC-MD5, 96 bits.
     HmacMd5_96,
@@ -410,8 +415,6 @@ pub struct ChildSuite {
     pub cipher: EspCipher,
     /// Integrity; none for AES-GCM, which has its own.
     pub integrity: Option<EspIntegrity>,
-    /// 64-bit sequence numbers; not negotiated so far, always false.
-    pub esn: bool,
 }
 
 /// What an initiator offers for phase 2.
@@ -466,11 +469,8 @@ impl FromStr for ChildSuite {
                     _ => return None,
                 }),
             };
-            words.next().is_none().then_some(Self {
-                cipher,
-                integrity,
-                esn: false,
-            })
+            let suite = Self { cipher, integrity };
+            words.next().is_none().then_some(suite)
         };
         parse().ok_or_else(|| ParseProposalError(text.to_owned()))
     }

@@ -63,6 +63,7 @@ pub struct Config {
 
 /// What to do with numbered data messages that come out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reorder {
     /// Those older than the newest are dropped; nothing waits.
     DropOld,

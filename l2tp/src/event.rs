@@ -48,6 +48,7 @@ pub struct Transmit {
 
 /// What a datagram was.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Received {
     /// A control message; it has been dealt with.
     Control,

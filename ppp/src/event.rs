@@ -137,6 +137,7 @@ pub enum NetworkProtocol {
 
 /// What a frame was.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Received {
     /// A control packet; it has been dealt with.
     Control,

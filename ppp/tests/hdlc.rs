@@ -123,7 +123,11 @@ fn characters_of_the_line_are_taken_out() {
     encode(&[1, 0x11, 2, 3], Fcs::Fcs16, map, &mut line);
     line.insert(2, 0x13);
     line.insert(4, 0x11);
-    let mut decoder = Decoder::new(Fcs::Fcs16, map, 64);
+    // Before LCP has found out, they belong to the frame.
+    let mut decoder = decoder();
+    let taken = decode(&mut decoder, &line, 2);
+    assert_eq!(taken, [Err(FrameError::CheckSequence)]);
+    decoder.set_async_map(map);
     assert_eq!(decode(&mut decoder, &line, 2), [Ok(vec![1, 0x11, 2, 3])]);
 }
 

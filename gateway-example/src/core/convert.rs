@@ -89,6 +89,7 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
         EspCipher::AesGcm16(AesKeySize::Aes128) => esp::Cipher::AesGcm128,
         EspCipher::AesGcm16(AesKeySize::Aes192) => esp::Cipher::AesGcm192,
         EspCipher::AesGcm16(AesKeySize::Aes256) => esp::Cipher::AesGcm256,
+        _ => return Err(esp::SaError::BadSuite),
     };
     let integrity = match sa.suite.integrity {
         None => None,
@@ -98,12 +99,11 @@ pub(super) fn sa_configs(sa: &ChildSa) -> Result<(esp::SaConfig, esp::SaConfig),
         Some(EspIntegrity::HmacSha256_96) => Some(esp::Integrity::HmacSha256_96),
         Some(EspIntegrity::HmacSha384_192) => Some(esp::Integrity::HmacSha384_192),
         Some(EspIntegrity::HmacSha512_256) => Some(esp::Integrity::HmacSha512_256),
+        Some(_) => return Err(esp::SaError::BadSuite),
     };
     let suite = esp::Suite::new(cipher, integrity)?;
     let config = |spi, keys: &isakmp::ChildKeys| {
-        let mut config = esp::SaConfig::new(spi, suite, keys.encryption(), keys.authentication());
-        config.esn = sa.suite.esn;
-        config
+        esp::SaConfig::new(spi, suite, keys.encryption(), keys.integrity())
     };
     Ok((
         config(sa.inbound_spi, &sa.inbound_keys),
@@ -129,7 +129,6 @@ pub(super) fn l2tp_client() -> l2tp::Config {
     l2tp
 }
 
-/// The result code of the CDN that follows a link's end.
 /// What is to be said of phase 1 algorithms.
 pub(super) fn ike_weakness(suite: isakmp::Phase1Suite) -> Weakness {
     use isakmp::{Cipher, Group, Hash};
@@ -137,7 +136,7 @@ pub(super) fn ike_weakness(suite: isakmp::Phase1Suite) -> Weakness {
     match suite.cipher {
         Cipher::Des => weakness.weak.push("DES"),
         Cipher::TripleDes => weakness.dated.push("3DES"),
-        Cipher::AesCbc(_) => {}
+        _ => {}
     }
     if suite.hash == Hash::Md5 {
         weakness.weak.push("MD5");
@@ -166,6 +165,7 @@ pub(super) fn esp_weakness(suite: isakmp::ChildSuite) -> Weakness {
     weakness
 }
 
+/// The result code of the CDN that follows a link's end.
 pub(super) fn call_result(reason: &ppp::CloseReason) -> l2tp::CallResult {
     match reason {
         ppp::CloseReason::Administrative => l2tp::CallResult::ADMINISTRATIVE,

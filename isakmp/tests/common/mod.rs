@@ -231,7 +231,7 @@ pub(crate) fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
         (&a.outbound_keys, &b.inbound_keys),
     ] {
         assert_eq!(x.encryption(), y.encryption(), "{context}");
-        assert_eq!(x.authentication(), y.authentication(), "{context}");
+        assert_eq!(x.integrity(), y.integrity(), "{context}");
         assert_eq!(x.encryption().len(), a.suite.cipher.key_len(), "{context}");
     }
     assert_ne!(

@@ -353,15 +353,15 @@ impl Endpoint {
         tunnel.sessions.iter().any(up).then_some(tunnel.path)
     }
 
-    // --- inside ---
-
-    /// Lets a tunnel do something, and takes note of what has changed.
     /// Control messages that were repeated, since the endpoint was made.
     #[must_use]
     pub fn retransmits(&self) -> u64 {
         self.out.retransmits
     }
 
+    // --- inside ---
+
+    /// Lets a tunnel do something, and takes note of what has changed.
     fn with<T>(
         &mut self,
         now: Instant,

@@ -137,7 +137,7 @@ impl Stack {
             Ok(ppp::Received::Ipv4(range) | ppp::Received::Ipv6(range)) => {
                 return Some(Packet { session, range });
             }
-            Ok(ppp::Received::Control) => {}
+            Ok(_) => {}
             Err(e) => self.count(e.reason()),
         }
         self.drain_link(now, session);
