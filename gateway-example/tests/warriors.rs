@@ -350,6 +350,11 @@ fn a_gateway_behind_a_nat_is_reached_through_two_pinholes() {
         office.connected(warrior);
         office.ping(warrior);
         assert_eq!(office.world.host(warrior).native, 0);
+        // Windows would not talk to a gateway that it knows to be behind a NAT.
+        let log = &office.world.host(warrior).log;
+        let main_mode = log.iter().find(|(_, line)| line.contains("nat="));
+        let (_, line) = main_mode.expect("main mode is told");
+        assert!(line.contains("we are behind NAT"), "{line}");
     }
     let now = office.world.now;
     office.world.host(bob).client().shutdown(now);

@@ -21,8 +21,7 @@ const fn new(explanation: &'static str, advice: &'static str, windows: u16) -> A
     }
 }
 
-const BEHIND_NAT: &str = "Let UDP 500 and UDP 4500 (and IP protocol 50 where there is no NAT) through every firewall on the way. \
-     If this gateway is itself behind a NAT, Windows may need AssumeUDPEncapsulationContextOnSendRule = 2";
+const OPEN_PORTS: &str = "Let UDP 500 and UDP 4500 (and IP protocol 50 where there is no NAT) through every firewall on the way";
 
 /// `reason` as it stands in log and counters; `stage` is where it happened.
 pub(super) fn advise(stage: Stage, reason: &str) -> Advice {
@@ -66,7 +65,7 @@ fn main_mode(reason: &str) -> Advice {
         ),
         "timeout" => new(
             "The client began main mode and then fell silent",
-            BEHIND_NAT,
+            OPEN_PORTS,
             809,
         ),
         "peer_refused" => new(
@@ -96,7 +95,7 @@ fn quick_mode(reason: &str) -> Advice {
         ),
         "timeout" => new(
             "The client began quick mode and then fell silent",
-            BEHIND_NAT,
+            OPEN_PORTS,
             809,
         ),
         _ => new(
@@ -111,12 +110,12 @@ fn l2tp(reason: &str) -> Advice {
     match reason {
         "no_l2tp" => new(
             "IKE succeeded, but no L2TP came through ESP",
-            BEHIND_NAT,
+            OPEN_PORTS,
             809,
         ),
         "timeout" => new(
             "The client no longer answers on its L2TP tunnel",
-            BEHIND_NAT,
+            OPEN_PORTS,
             809,
         ),
         "tunnel_authentication_failed" => new(

@@ -44,6 +44,7 @@ fn isakmp_server(config: &Config) -> isakmp::Config {
     isakmp.natt_port = config.gateway.natt_port;
     isakmp.key_log = config.gateway.key_log_dir.is_some();
     isakmp.send_deletes = config.ike.send_deletes;
+    isakmp.nat_d_mirror = true;
     if !config.ike.nat_traversal {
         isakmp.dialects.clear();
     }
