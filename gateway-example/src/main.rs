@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// L2TP/IPsec for travelling staff: the office's gateway, a client, and a demonstration.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "gateway", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -33,11 +33,11 @@ enum Command {
     Run(commands::run::Args),
     /// Check a configuration file.
     Check(commands::config::CheckArgs),
-    /// Write a configuration file to start from, with a new pre-shared key.
+    /// Write a configuration file to start from, with a new pre-shared key and new passwords.
     Init(commands::config::InitArgs),
     /// Print a script of an AlliedWare router as a configuration file.
     Convert(commands::config::ConvertArgs),
-    /// Connect to an L2TP/IPsec server. Needs root or CAP_NET_ADMIN.
+    /// Connect to an L2TP/IPsec server. Needs root or CAP_NET_ADMIN, CAP_NET_BIND_SERVICE.
     Connect(commands::connect::Args),
     #[command(flatten)]
     Ask(commands::ask::Ask),

@@ -63,6 +63,12 @@ impl Pool {
         }
     }
 
+    /// Its addresses, the lowest first.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        let range = self.range.into_iter();
+        range.flat_map(|(first, last)| (first..=last).map(Ipv4Addr::from))
+    }
+
     /// How many addresses there are.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -89,3 +89,13 @@ scenario_internet() {
         || problem "the pinhole is shut: $(tail -1 "$W/pinhole.log")"
     ! in_ns net timeout 5 "$PYTHON" "$HERE/transfer.py" run 198.51.100.9 5001 1 > "$W/shut.log" 2>&1 || problem "port 5001 is open"
 }
+
+scenario lan-pool "clients with a pool's addresses in the LAN are found there: its interface answers ARP, as long as the gateway runs"
+scenario_lan_pool() {
+    MEGABYTES=2
+    LAN_MORE='interface = "vlan1"' POOL=192.168.8.200-192.168.8.203 gateway_up && warrior 192.168.8.0/24 $LAN_HOST
+    grep -q '^connected address=192.168.8.20' "$W/warrior.log" || problem "not of the pool: $(tail -1 "$W/warrior.log")"
+    expect_nothing_left
+    kill -INT $GATEWAY_PID; wait_for 10 "the gateway has ended" eval "! kill -0 $GATEWAY_PID 2>/dev/null"
+    [ -z "$(ip -n "${P}gw" neigh show proxy)" ] || problem "ARP is still answered: $(ip -n "${P}gw" neigh show proxy)"
+}

@@ -131,7 +131,7 @@ pub(crate) enum Ask {
 /// `gateway capture`.
 #[derive(Subcommand)]
 pub(crate) enum Capture {
-    /// Begin.
+    /// Begin a capture, a pcapng file.
     Start {
         /// A file that does not exist yet; one in the gateway's state folder if left out.
         #[arg(long)]
@@ -142,7 +142,7 @@ pub(crate) enum Capture {
         #[command(flatten)]
         common: Common,
     },
-    /// End.
+    /// End it; says how much was captured.
     Stop {
         #[command(flatten)]
         common: Common,
@@ -152,7 +152,7 @@ pub(crate) enum Capture {
 /// `gateway keylog`.
 #[derive(Subcommand)]
 pub(crate) enum Keylog {
-    /// Begin.
+    /// Begin to write keys, those of SAs that are up too.
     On {
         /// The folder; `key_log_dir` or one in the gateway's state folder if left out.
         #[arg(long)]
@@ -160,7 +160,7 @@ pub(crate) enum Keylog {
         #[command(flatten)]
         common: Common,
     },
-    /// End.
+    /// Write no more keys.
     Off {
         #[command(flatten)]
         common: Common,

@@ -6,7 +6,7 @@ use gateway_example::config::{self, Config};
 use gateway_example::core::Gateway;
 use std::error::Error;
 use std::fs::{OpenOptions, Permissions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,6 +52,15 @@ pub(crate) async fn check(args: CheckArgs) -> Outcome {
 pub(crate) fn convert(args: &ConvertArgs) -> Outcome {
     let path = &args.script;
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    if text
+        .parse::<toml::Table>()
+        .is_ok_and(|table| !table.is_empty())
+    {
+        let file = path.display();
+        return Err(
+            format!("{file}: is TOML already; name a script of an AlliedWare router").into(),
+        );
+    }
     let conversion = config::convert(path, &text)?;
     for note in conversion.notes.iter().filter(|note| !note.applied) {
         tracing::warn!("{}: {note}", path.display());
@@ -73,12 +82,20 @@ pub(crate) fn init(args: &InitArgs) -> Outcome {
         }
         secret
     });
+    let explain = |e: std::io::Error| {
+        let help = match e.kind() {
+            ErrorKind::AlreadyExists => ": it stays as it is; name another file",
+            ErrorKind::NotFound => ": there is no such folder",
+            _ => "",
+        };
+        format!("{}: {e}{help}", args.file.display())
+    };
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&args.file)
-        .map_err(|e| format!("{}: {e}", args.file.display()))?;
+        .map_err(explain)?;
     // Whatever the umask was.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;

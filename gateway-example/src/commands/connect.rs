@@ -1,5 +1,5 @@
 use super::{Outcome, asked_to_stop, fail, log_key, say, system_entropy};
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 use gateway_example::capture::KeyLog;
 use gateway_example::config::{Network, Secret};
 use gateway_example::core::{ClientConfig, ClientEvent, Dialer, Path, Severity};
@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(ClapArgs)]
+#[command(group = ArgGroup::new("key").args(["psk", "psk_file"]).required(true))]
 pub(crate) struct Args {
     /// The server's name or address.
     #[arg(long)]
     server: String,
     /// The pre-shared key. Others on this machine can see it: better use --psk-file.
-    #[arg(long, required_unless_present = "psk_file")]
+    #[arg(long)]
     psk: Option<String>,
     /// A file with the pre-shared key on its first line.
-    #[arg(long, conflicts_with = "psk")]
+    #[arg(long)]
     psk_file: Option<PathBuf>,
     /// The user's name.
     #[arg(long)]
@@ -59,23 +60,27 @@ fn network(text: &str) -> Result<Network, String> {
         .map_err(|()| "write an address and a prefix length, such as 192.168.8.0/24".into())
 }
 
-fn first_line(path: &std::path::Path) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(Secret::new(text.lines().next().unwrap_or("").to_owned()))
+fn first_line(option: &str, path: &std::path::Path) -> Result<Secret, String> {
+    let wrong = |what: &dyn std::fmt::Display| format!("{option} {}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
+        _ => Err(wrong(&"its first line is empty")),
+    }
 }
 
 pub(crate) async fn connect(args: Args) -> Outcome {
     let server = (args.server.as_str(), 500)
         .to_socket_addrs()
-        .map_err(|e| format!("{}: {e}", args.server))?
+        .map_err(|e| format!("--server {}: {e}", args.server))?
         .find(SocketAddr::is_ipv4)
-        .ok_or_else(|| format!("{} has no IPv4 address", args.server))?;
+        .ok_or_else(|| format!("--server {}: has no IPv4 address", args.server))?;
     let psk = match (&args.psk, &args.psk_file) {
         (Some(psk), _) => Secret::new(psk.clone()),
-        (None, Some(file)) => first_line(file)?,
+        (None, Some(file)) => first_line("--psk-file", file)?,
         (None, None) => return Err("name --psk or --psk-file".into()),
     };
-    let password = first_line(&args.password_file)?;
+    let password = first_line("--password-file", &args.password_file)?;
     let mut local = source_towards(server)?;
     let ports = Ports::open(&args, local)?;
     let path = ports.path(server);

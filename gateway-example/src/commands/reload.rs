@@ -8,6 +8,7 @@ use gateway_example::control::Refusal;
 use gateway_example::core::{Gateway, needs_restart};
 use gateway_example::io::{Driver, InternetRoutes, RadiusPorts, now, resolve_internet, wall_clock};
 use gateway_example::metrics::Reloads;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(crate) struct Reloader {
     /// From the command line, whatever the file says.
     pub(crate) socket: Option<PathBuf>,
     pub(crate) internet: Option<InternetRoutes>,
+    /// For what the LAN's interface answers ARP: it would go on when the gateway has ended.
+    pub(crate) answered: BTreeSet<Ipv4Addr>,
 }
 
 impl Reloader {
@@ -86,21 +89,26 @@ impl Reloader {
         if let Some(internet) = &mut self.internet {
             internet.update(config).await?;
         }
-        let (own, routes) = super::run::routes(config);
-        let setup = tun_setup(config, &own, &routes);
+        let (_, routes) = super::run::routes(config);
+        let proxied = super::run::proxied(config);
+        self.answered.extend(&proxied);
+        let setup = tun_setup(config, &proxied, &routes);
         driver.devices.inner.add_address_and_routes(&setup).await
     }
 
     /// Takes back what led to addresses of users who have them no more. Routes of a pool stay:
     /// calls may have its addresses still.
-    async fn leave(&self, driver: &Driver<Gateway>, old: &Config, new: &Config) {
+    async fn leave(&mut self, driver: &Driver<Gateway>, old: &Config, new: &Config) {
         let (before, _) = super::run::routes(old);
         let (own, routes) = super::run::routes(new);
         let gone = |address: &Ipv4Addr| !own.contains(address);
         let gone: Vec<_> = before.into_iter().filter(gone).collect();
         let led = |address: &&Ipv4Addr| !routes.contains(&(**address, 32));
         let led: Vec<_> = gone.iter().filter(led).map(|a| (*a, 32)).collect();
-        let setup = tun_setup(new, &gone, &led);
+        let still = super::run::proxied(new);
+        let silent: Vec<_> = gone.into_iter().filter(|a| !still.contains(a)).collect();
+        self.answered.retain(|a| !silent.contains(a));
+        let setup = tun_setup(new, &silent, &led);
         if let Err(e) = driver.devices.inner.remove_routes(&setup).await {
             tracing::warn!(error = %e, "routes of former users stay");
         }

@@ -10,8 +10,9 @@ use gateway_example::io::{
     Control, Cores, Driver, Inner, InternetRoutes, LeaseFile, MetricsServer, NativeEsp,
     RadiusPorts, TunSetup, UdpPort, now, wall_clock,
 };
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         file: args.config,
         socket: args.socket,
         internet: None,
+        answered: BTreeSet::new(),
     };
     let config = Arc::new(reloader.read(&reloader.file).await?);
     let mut core = Gateway::with_jobs(Arc::clone(&config), system_entropy())?;
@@ -56,6 +58,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .then(|| NativeEsp::open(config.gateway.listen))
         .transpose()?;
     let inner = open_tun(&config).await?;
+    reloader.answered.extend(proxied(&config));
     reloader.internet = InternetRoutes::open(&config).await?;
     let mut control = Control::bind(&config.gateway.control_socket)?;
     let mut desk = Desk::open(&config)?;
@@ -118,6 +121,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
     tracing::info!("saying goodbye to clients");
     driver.shutdown().await;
     radius.finish(&mut driver.core).await;
+    // The device takes its routes along, but not what the LAN's interface answers.
+    let answered: Vec<_> = reloader.answered.into_iter().collect();
+    let answers = tun_setup(driver.core.config(), &answered, &[]);
+    if let Err(e) = driver.devices.inner.remove_routes(&answers).await {
+        tracing::warn!(error = %e, "the LAN's interface still answers ARP for clients");
+    }
     if let Some(internet) = reloader.internet {
         internet.close().await;
     }
@@ -145,9 +154,18 @@ pub(super) fn routes(config: &Config) -> (Vec<Ipv4Addr>, Vec<(Ipv4Addr, u8)>) {
     (own, routes)
 }
 
+/// Addresses for which the LAN's interface answers ARP: those of clients, as far as hosts of the LAN
+/// may look for them there.
+pub(super) fn proxied(config: &Config) -> Vec<Ipv4Addr> {
+    let (lan, own) = (&config.lan, routes(config).0);
+    let near = |a: &Ipv4Addr| lan.networks.is_empty() || lan.has(*a) || own.contains(a);
+    let all = lan.interface.iter().flat_map(|_| config.client_addresses());
+    all.filter(near).collect()
+}
+
 pub(super) fn tun_setup<'a>(
     config: &'a Config,
-    own: &'a [Ipv4Addr],
+    proxied: &'a [Ipv4Addr],
     routes: &'a [(Ipv4Addr, u8)],
 ) -> TunSetup<'a> {
     TunSetup {
@@ -156,14 +174,21 @@ pub(super) fn tun_setup<'a>(
         // The LAN's interface may have this address already; the kernel allows both.
         address: Some(config.ppp.local),
         routes,
-        proxied: own,
+        proxied,
         proxy_arp: config.lan.interface.as_deref(),
     }
 }
 
 async fn open_tun(config: &Config) -> std::io::Result<Inner> {
-    let (own, routes) = routes(config);
-    let inner = Inner::tun(&tun_setup(config, &own, &routes)).await?;
+    if let Some(lan) = &config.lan.interface
+        && !Path::new("/sys/class/net").join(lan).exists()
+    {
+        let text =
+            format!("lan.interface: there is no interface {lan}; `ip link` lists those there are");
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, text));
+    }
+    let (_, routes) = routes(config);
+    let inner = Inner::tun(&tun_setup(config, &proxied(config), &routes)).await?;
     enable_forwarding();
     Ok(inner)
 }

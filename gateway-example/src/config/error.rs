@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +24,18 @@ struct Place {
 
 impl ConfigError {
     pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        let remedy = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "it has secrets, so only its owner may read it: run this as its owner or as root"
+            }
+            ErrorKind::InvalidData => "write it as text in UTF-8",
+            _ => "name an existing file; `gateway init` writes one to start from",
+        };
         Self {
             file: file.to_owned(),
             place: None,
             problem: format!("cannot be read: {error}"),
-            remedy: "name an existing file; `gateway init` writes one to start from".into(),
+            remedy: remedy.into(),
             others: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ pub struct Esp {
     #[serde(serialize_with = "shown::each")]
     pub proposals: Vec<isakmp::ChildSuite>,
     /// Peers whose SHA-256 is cut to 96 bits: old Android and old Linux kernels.
-    #[serde(serialize_with = "shown::debug")]
+    #[serde(serialize_with = "shown::each")]
     pub sha256_96: Vec<isakmp::PeerMatch>,
 }
 

@@ -40,7 +40,7 @@ pub struct Ike {
 #[non_exhaustive]
 pub struct Psk {
     /// Whose.
-    #[serde(serialize_with = "shown::debug")]
+    #[serde(serialize_with = "shown::text")]
     pub peer: PeerMatch,
     /// The key.
     pub secret: Secret,

@@ -3,6 +3,7 @@
 use super::check::Checker;
 use super::{ConfigError, Network};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 use toml::Spanned;
 
 /// The office's network.
@@ -23,6 +24,16 @@ pub struct Tun {
     pub name: String,
     /// Its MTU in bytes.
     pub mtu: u16,
+}
+
+impl Lan {
+    /// Whether `address` lies in one of its networks.
+    #[must_use]
+    pub fn has(&self, address: Ipv4Addr) -> bool {
+        self.networks
+            .iter()
+            .any(|network| network.contains(address))
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -49,23 +60,31 @@ impl RawLan {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTun {
     name: Spanned<String>,
-    mtu: u16,
+    mtu: Spanned<u16>,
 }
 
 impl Default for RawTun {
     fn default() -> Self {
         Self {
             name: Spanned::new(0..0, "rw0".into()),
-            mtu: 1400,
+            mtu: Spanned::new(0..0, 1400),
         }
     }
 }
 
 impl RawTun {
     pub(super) fn check(self, check: &Checker<'_>) -> Result<Tun, ConfigError> {
+        let mtu = *self.mtu.get_ref();
+        if !(576..=9000).contains(&mtu) {
+            return Err(check.wrong(
+                &self.mtu,
+                format!("an MTU of {mtu} bytes is out of range"),
+                "choose 576 to 9000; 1400 suits most paths",
+            ));
+        }
         Ok(Tun {
             name: check.device(&self.name)?,
-            mtu: self.mtu,
+            mtu,
         })
     }
 }

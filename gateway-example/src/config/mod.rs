@@ -47,9 +47,11 @@ pub use self::starting::{holds_secrets, starting_file};
 pub use self::users::User;
 
 use crate::alliedware;
+use crate::pool::Pool;
 use check::Checker;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// Where the commands find the running gateway, unless told otherwise.
@@ -123,8 +125,8 @@ struct RawConfig {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`; paths inside it are relative to its folder. A file
-    /// that ends in `.cfg` or `.scp` is a script of an AlliedWare router.
+    /// Reads and checks the file at `path`; what it names for secrets and users is looked for from
+    /// its folder on. A file that ends in `.cfg` or `.scp` is a script of an AlliedWare router.
     ///
     /// # Errors
     /// What is wrong, at which line and column, and what would be right.
@@ -145,6 +147,12 @@ impl Config {
         Ok((Self::parse(path, &toml)?, notes))
     }
 
+    /// Addresses of users' own, and then those of the pools.
+    pub fn client_addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let own = self.users.values().filter_map(|user| user.address);
+        own.chain(self.pool.iter().flat_map(Pool::addresses))
+    }
+
     /// Checks `text` as if read from `path`.
     ///
     /// # Errors
@@ -153,6 +161,7 @@ impl Config {
         let raw: RawConfig = toml::from_str(text).map_err(|e| toml_error(path, text, &e))?;
         let check = &Checker { file: path, text };
         let lan = raw.lan.check(check)?;
+        let ppp = raw.ppp.check(check)?;
         let pool = match raw.pool {
             Some(pool) => pool.check(check)?,
             None => Pools::default(),
@@ -163,7 +172,6 @@ impl Config {
             psks: ike::psks(check, raw.psk)?,
             esp: raw.esp.check(check)?,
             l2tp: raw.l2tp.check(check)?,
-            ppp: raw.ppp.check(check)?,
             aaa: raw.aaa.check(check)?,
             radius: match raw.radius {
                 Some(radius) => Some(radius.check(check)?),
@@ -176,8 +184,9 @@ impl Config {
             firewall: raw.firewall.check(check)?,
             lan,
             tun: raw.tun.check(check)?,
-            users: raw.users.check(check, raw.user, &pool)?,
+            users: raw.users.check(check, raw.user, &pool, ppp.local)?,
             pool,
+            ppp,
         })
     }
 }

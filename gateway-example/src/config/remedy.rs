@@ -1,7 +1,7 @@
 //! What would be right, for what the TOML reader finds wrong.
 
 /// As it says them: "missing field `local`", "invalid value: integer `70000`, expected u16".
-const REMEDIES: [(&str, &str); 12] = [
+const REMEDIES: [(&str, &str); 20] = [
     (
         "missing field `ppp`",
         "add a table [ppp] with local = \"192.168.8.1\"",
@@ -37,7 +37,33 @@ const REMEDIES: [(&str, &str); 12] = [
     ("unknown variant", "use one of those listed"),
     (
         "duplicate key",
-        "keep one of the two; a list of several is written as one table [[...]] each",
+        "keep one of the two; of several users, keys or rules each is a table [[user]], [[psk]], [[firewall.rule]]",
+    ),
+    (
+        "map, expected a sequence",
+        "a table of which there may be several has two brackets, such as [[psk]]",
+    ),
+    (
+        "invalid type: map",
+        "a table of which there can be but one has one bracket, such as [ppp]",
+    ),
+    (
+        "expected a sequence",
+        "write a list in brackets, such as [\"192.168.8.10\"]",
+    ),
+    (
+        "string values must be quoted",
+        "write the value in quotes, such as \"dialin1\"",
+    ),
+    ("expected a string", "write the value in quotes"),
+    ("expected path string", "write the path in quotes"),
+    (
+        "expected u64",
+        "write a whole number from 0 on, without quotes",
+    ),
+    (
+        "expected u32",
+        "write a whole number from 0 on, without quotes",
     ),
     (
         "expected u16",
@@ -49,7 +75,7 @@ const REMEDIES: [(&str, &str); 12] = [
 pub(super) fn for_toml(problem: &str) -> &'static str {
     let known = REMEDIES.iter().find(|(wrong, _)| problem.contains(wrong));
     known.map_or(
-        "gateway-example/office.toml shows how each key is written",
+        "`gateway init` writes a file that shows how; docs/configuration.md has every setting",
         |(_, right)| right,
     )
 }

@@ -8,6 +8,10 @@ pub(super) fn debug<T: Debug, S: Serializer>(value: &T, serializer: S) -> Result
     serializer.collect_str(&format_args!("{value:?}"))
 }
 
+pub(super) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
 pub(super) fn each<T: Display, S: Serializer>(
     values: &[T],
     serializer: S,

@@ -86,7 +86,27 @@ fn every_mistake_is_told_what_would_be_right() {
         ("local = \"192.168.8.1\"", "", "add local ="),
         ("peer = \"any\"", "", "add peer ="),
         ("peer = \"any\"", "peer = \"all\"", "write \"any\""),
-        ("[ppp]", "[ppp", "office.toml shows"),
+        (
+            "[ppp]",
+            "[ppp",
+            "`gateway init` writes a file that shows how",
+        ),
+        ("[ppp]", "[[ppp]]", "has one bracket"),
+        ("[[psk]]", "[psk]", "has two brackets"),
+        (
+            "[\"192.168.8.10\"]",
+            "\"192.168.8.10\"",
+            "a list in brackets",
+        ),
+        ("\"dialin2\"", "dialin2", "in quotes"),
+        (
+            "\"/run/roadwarrior/control.sock\"",
+            "7",
+            "the path in quotes",
+        ),
+        ("echo_seconds = 30", "echo_seconds = -1", "from 0 on"),
+        ("mtu = 1400", "mtu = 0", "576 to 9000"),
+        ("\"192.168.8.50\"", "\"192.168.8.1\"", "another address"),
         ("\"mschapv2\"", "\"eap\"", "choose from"),
     ] {
         let error = error(&OFFICE.replace(right, wrong));
@@ -94,6 +114,27 @@ fn every_mistake_is_told_what_would_be_right() {
         assert!(told.contains(help), "{wrong}: {error}");
         assert!(error.starts_with("office.toml:"), "{error}");
     }
+}
+
+#[test]
+fn what_is_doubtful_is_told() {
+    let warnings = |text: &str| {
+        let config = Config::parse(Path::new("office.toml"), text).unwrap();
+        config.warnings().join("\n")
+    };
+    // Two users have addresses in the LAN, where nobody answers ARP for them yet.
+    let found = warnings(OFFICE);
+    assert!(found.contains("192.168.8.50") && found.contains("lan.interface"));
+    let answered = OFFICE.replace("# interface = \"eth1\"", "interface = \"eth1\"");
+    assert_eq!(warnings(&answered), "");
+    let pool = "192.168.8.2-192.168.8.99";
+    let found = warnings(&answered.replace("192.168.200.10-192.168.200.99", pool));
+    assert!(found.contains("a pool has 192.168.8.10"), "{found}");
+    let found = warnings(&answered.replace("change7this8to9a2long3random4key", "abc"));
+    assert!(
+        found.contains("of \"any\" can be guessed offline"),
+        "{found}"
+    );
 }
 
 const SCRIPT: &str = include_str!("../../office.cfg");
@@ -244,4 +285,41 @@ fn users_and_secrets_may_stand_in_files_of_their_own() {
         assert!(error.contains(told), "{error}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Each table of `docs/configuration.md` names the keys that the file may have, and no others.
+#[test]
+fn every_setting_is_documented() {
+    const PAGE: &str = include_str!("../../../docs/configuration.md");
+    let expected = |table: &str| -> Vec<String> {
+        // What the reader would have taken in place of an unknown key.
+        let error = error(&format!("{table}\nunheard_of = 1\n"));
+        let (_, listed) = error.split_once("expected ").expect(table);
+        let line = listed.lines().next().unwrap_or("");
+        line.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut tables = Vec::new();
+    for part in PAGE.split("\n## ").skip(1) {
+        let table = part.split('`').nth(1).unwrap();
+        let keys: Vec<_> = part
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        let mut real = expected(table);
+        let name = table.trim_matches(['[', ']']);
+        // Tables inside of it have a heading of their own.
+        real.retain(|key| !PAGE.contains(&format!("\n## `[[{name}.{key}]]`")));
+        assert_eq!(keys, real, "{table}");
+        tables.push(name.to_owned());
+    }
+    for table in expected("") {
+        assert!(
+            tables.contains(&table),
+            "[{table}] has no place on the page"
+        );
+    }
 }

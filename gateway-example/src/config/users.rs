@@ -65,10 +65,11 @@ impl RawUsers {
         check: &Checker<'_>,
         inline: Vec<RawUser>,
         pools: &Pools,
+        gateway: Ipv4Addr,
     ) -> Result<BTreeMap<String, User>, ConfigError> {
         let mut users = BTreeMap::new();
         for user in inline {
-            user.check(check, pools, &mut users)?;
+            user.check(check, pools, gateway, &mut users)?;
         }
         if let Some(file) = &self.file {
             let folder = check.file.parent().unwrap_or(Path::new(""));
@@ -87,7 +88,7 @@ impl RawUsers {
                 text: &text,
             };
             for user in raw.user {
-                user.check(&check, pools, &mut users)?;
+                user.check(&check, pools, gateway, &mut users)?;
             }
         }
         Ok(users)
@@ -99,6 +100,7 @@ impl RawUser {
         self,
         check: &Checker<'_>,
         pools: &Pools,
+        gateway: Ipv4Addr,
         users: &mut BTreeMap<String, User>,
     ) -> Result<(), ConfigError> {
         if self.name.get_ref().is_empty() {
@@ -117,6 +119,15 @@ impl RawUser {
                 &self.name,
                 format!("user `{}` stands here twice", self.name.get_ref()),
                 "keep one of the two",
+            ));
+        }
+        if let Some(own) = &self.address
+            && address == Some(gateway)
+        {
+            return Err(check.wrong(
+                own,
+                format!("`{gateway}` is the gateway's own address, ppp.local"),
+                "give the user another address, or leave it out",
             ));
         }
         if let (Some(mine), Some(own)) = (address, &self.address)

@@ -11,13 +11,13 @@ impl Config {
             let (peer, secret) = (psk.peer, psk.secret.expose());
             if !secret.chars().all(|c| c.is_ascii_alphanumeric()) {
                 warnings.push(format!(
-                    "pre-shared key of {peer:?} has other than letters and digits: Windows may refuse it"
+                    "pre-shared key of \"{peer}\" has other than letters and digits: Windows may refuse it"
                 ));
             }
             match isakmp::PresharedKey::new(secret).grade() {
                 isakmp::KeyGrade::Strong => {}
                 grade => warnings.push(format!(
-                    "pre-shared key of {peer:?} can be guessed offline ({}): use 20 random letters and digits or more",
+                    "pre-shared key of \"{peer}\" can be guessed offline ({}): use 20 random letters and digits or more",
                     grade.reason()
                 )),
             }
@@ -46,6 +46,19 @@ impl Config {
                 "esp.proposals has no AES: iOS, macOS and ChromeOS will not connect, others slowly"
                     .into(),
             );
+        }
+        if self.lan.interface.is_none()
+            && let Some(address) = self.client_addresses().find(|a| self.lan.has(*a))
+        {
+            warnings.push(format!(
+                "clients get addresses in the LAN, such as {address}: hosts there will not find them unless lan.interface names the LAN's interface"
+            ));
+        }
+        let servers = self.ppp.dns.iter().chain(&self.ppp.wins);
+        for server in servers.filter(|s| self.pool.iter().any(|pool| pool.contains(**s))) {
+            warnings.push(format!(
+                "a pool has {server}, which is the address of a server in [ppp]: a client may get it"
+            ));
         }
         for server in self.radius.iter().flat_map(|r| &r.servers) {
             if !server.require_message_authenticator && server.auth_port.is_some() {
