@@ -354,7 +354,7 @@ fn chromeos_goes_without_a_word() {
 }
 
 #[test]
-fn routeros_opens_with_a_large_window_and_no_vendor() {
+fn routeros_opens_with_a_large_window_and_its_vendor_name() {
     let mut client = xl2tpd(16, stop(&[0, 6]));
     client.request = Avps::new(MessageType::SCCRQ)
         .word(AvpType::PROTOCOL_VERSION, 0x0100)
