@@ -12,7 +12,7 @@ use gateway_example::io::{
 };
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -180,12 +180,12 @@ pub(super) fn tun_setup<'a>(
 }
 
 async fn open_tun(config: &Config) -> std::io::Result<Inner> {
-    if let Some(lan) = &config.lan.interface
-        && !Path::new("/sys/class/net").join(lan).exists()
-    {
-        let text =
-            format!("lan.interface: there is no interface {lan}; `ip link` lists those there are");
-        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, text));
+    if let Some(lan) = &config.lan.interface {
+        let any = std::os::unix::net::UnixDatagram::unbound()?;
+        rustix::net::netdevice::name_to_index(&any, lan).map_err(|e| {
+            let text = format!("lan.interface: {lan}: {e}; `ip link` lists those there are");
+            std::io::Error::new(e.kind(), text)
+        })?;
     }
     let (_, routes) = routes(config);
     let inner = Inner::tun(&tun_setup(config, &proxied(config), &routes)).await?;
