@@ -1,7 +1,7 @@
 //! SHA-1 (FIPS 180-4 section 6.1) over the blocks of sixteen messages.
 
 #[cfg(target_arch = "x86_64")]
-use super::hash::{self, Job, Message, Tag};
+use super::hash::{self, Job, Tag};
 use super::hash::{Data, Hash, State, Wide};
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{self, SHA1_LANES};
@@ -62,17 +62,8 @@ impl Wide<SHA1_LANES> for Sha1 {
         sha_ni::sha1(states, data, blocks);
     }
 
-    fn macs(_: Level, messages: &mut [Message<'_>], tags: &mut [Tag]) {
-        // A loop of whole blocks is faster without the choice of what comes next.
-        if let Some(messages) = messages.first_chunk_mut::<SHA1_LANES>() {
-            let mut states = messages.each_ref().map(|m| m.state);
-            let body = messages.each_ref().map(|m| m.body);
-            sha_ni::sha1(&mut states, &body, body[0].len());
-            for (message, state) in messages.iter_mut().zip(states) {
-                (message.state, message.body) = (state, &[]);
-            }
-        }
-        sha_ni::sha1_macs(messages, tags);
+    fn macs(_: Level, jobs: &[Job<'_>], tags: &mut [Tag]) {
+        sha_ni::sha1_macs(jobs, tags);
     }
 }
 

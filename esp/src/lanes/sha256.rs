@@ -1,7 +1,7 @@
 //! SHA-256 (FIPS 180-4 section 6.2) over the blocks of sixteen messages.
 
 #[cfg(target_arch = "x86_64")]
-use super::hash::{self, Job, Message, Tag};
+use super::hash::{self, Job, Tag};
 use super::hash::{Data, Hash, State, Wide};
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{self, SHA256_LANES};
@@ -60,8 +60,8 @@ impl Wide<SHA256_LANES> for Sha256 {
         sha_ni::sha256(states, data, blocks);
     }
 
-    fn macs(_: Level, messages: &mut [Message<'_>], tags: &mut [Tag]) {
-        sha_ni::sha256_macs(messages, tags);
+    fn macs(_: Level, jobs: &[Job<'_>], tags: &mut [Tag]) {
+        sha_ni::sha256_macs(jobs, tags);
     }
 }
 

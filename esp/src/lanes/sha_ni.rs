@@ -1,15 +1,14 @@
 //! SHA-1 and SHA-256 with the SHA instructions: their latency leaves time for other messages.
 
-use super::hash::{Data, Job, Message, State, Tag};
-use super::sha1::Sha1;
-use super::sha256::{K, Sha256};
-use super::sixteen;
+use super::hash::{Data, Job, State, Tag};
+use super::sha256::K;
 use super::x86::{load_words, sha, sha_entry, store_words};
+use super::{put, sixteen};
 use core::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_set_epi32, _mm_set_epi64x, _mm_setzero_si128,
-    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32,
-    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
-    _mm_shuffle_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi64, _mm_xor_si128,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_or_si128, _mm_set_epi32, _mm_set_epi64x,
+    _mm_setzero_si128, _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32,
+    _mm_sha1rnds4_epu32, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32,
+    _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi64, _mm_xor_si128,
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Sse4_2, u32x4};
@@ -37,22 +36,22 @@ sha_entry! {
 
 sha_entry! {
     /// The MAC of one message.
-    pub(super) fn sha1_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha1_alone
+    pub(super) fn sha1_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha1_one
 }
 
 sha_entry! {
     /// The same with SHA-256.
-    pub(super) fn sha256_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha256_alone
+    pub(super) fn sha256_mac(job: &Job<'_>, tag: &mut Tag) -> () = sha256_one
 }
 
 sha_entry! {
-    /// The MACs of up to as many messages as there are lanes, all as long.
-    pub(super) fn sha1_macs(messages: &[Message<'_>], tags: &mut [Tag]) -> () = sha1_any
+    /// The MACs of two messages or more, up to as many as there are lanes, all as long.
+    pub(super) fn sha1_macs(jobs: &[Job<'_>], tags: &mut [Tag]) -> () = sha1_any
 }
 
 sha_entry! {
     /// The same with SHA-256.
-    pub(super) fn sha256_macs(messages: &[Message<'_>], tags: &mut [Tag]) -> () = sha256_any
+    pub(super) fn sha256_macs(jobs: &[Job<'_>], tags: &mut [Tag]) -> () = sha256_any
 }
 
 /// Four rounds of SHA-1, number `$g` of twenty, with function `$g / 5`; and the words of the message
@@ -104,6 +103,17 @@ pub(super) use {sha1_four, sha256_four, twenty};
 pub(super) const SHA1_ORDER: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
 pub(super) const SHA256_ORDER: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
 
+/// For `_mm_shuffle_epi8`: from 16 on the order as it is, before and behind it zeros move in.
+const SLIDE: [u8; 48] = {
+    let mut slide = [0x80; 48];
+    let mut i = 0;
+    while i < 16 {
+        slide[16 + i as usize] = i;
+        i += 1;
+    }
+    slide
+};
+
 // Loops over the lanes that the compiler has to unroll leave everything in memory.
 
 /// A block of each of `$lanes`, whose words are in `$w`.
@@ -147,30 +157,32 @@ macro_rules! each_lane {
 macro_rules! sha1_macs {
     ($name:ident, $n:literal, [$($lane:literal)*]) => { sha! {
         #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-        fn $name(messages: &[Message<'_>; $n], tags: &mut [Tag]) {
+        fn $name(jobs: &[Job<'_>; $n], tags: &mut [Tag]) {
             let order = load_words(&SHA1_ORDER);
             let zero = _mm_setzero_si128();
             let (mut abcd, mut e) = ([zero; $n], [zero; $n]);
-            $([abcd[$lane], e[$lane]] = sha1_load(&messages[$lane].state);)*
-            let blocks = messages[0].blocks();
+            $([abcd[$lane], e[$lane]] = sha1_load(&jobs[$lane].key.inner);)*
+            let bodies = [$(jobs[$lane].message.as_chunks().0),*];
+            let blocks = bodies[0].len();
+            for block in 0..blocks {
+                let mut w = [$(words(&bodies[$lane][block], order)),*];
+                sha1_block!(w, abcd, e, [$($lane)*]);
+            }
+            let ends = [$(end(&jobs[$lane], order, |bits| sha1_bits(bits))),*];
+            let (_, blocks) = ends[0];
             for block in 0..=blocks {
                 let mut w = [[zero; 4]; $n];
                 if block < blocks {
-                    $(w[$lane] = words(messages[$lane].block(block), order);)*
+                    $(w[$lane] = ends[$lane].0[block];)*
                 } else {
                     $(
                         w[$lane] = sha1_outer(abcd[$lane], e[$lane]);
-                        [abcd[$lane], e[$lane]] = sha1_load(messages[$lane].outer);
+                        [abcd[$lane], e[$lane]] = sha1_load(&jobs[$lane].key.outer);
                     )*
                 }
                 sha1_block!(w, abcd, e, [$($lane)*]);
             }
-            let mut tags = tags.iter_mut();
-            $(
-                if let Some(tag) = tags.next() {
-                    sha1_tag(abcd[$lane], e[$lane], order, tag);
-                }
-            )*
+            $(sha1_tag(abcd[$lane], e[$lane], order, &mut tags[jobs[$lane].place]);)*
         }
     } };
 }
@@ -179,41 +191,40 @@ macro_rules! sha1_macs {
 macro_rules! sha256_macs {
     ($name:ident, $n:literal, [$($lane:literal)*]) => { sha! {
         #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-        fn $name(messages: &[Message<'_>; $n], tags: &mut [Tag]) {
+        fn $name(jobs: &[Job<'_>; $n], tags: &mut [Tag]) {
             let order = load_words(&SHA256_ORDER);
             let zero = _mm_setzero_si128();
             let (mut abef, mut cdgh) = ([zero; $n], [zero; $n]);
-            $([abef[$lane], cdgh[$lane]] = sha256_load(&messages[$lane].state);)*
-            let blocks = messages[0].blocks();
-            for block in 0..=blocks {
+            $([abef[$lane], cdgh[$lane]] = sha256_load(&jobs[$lane].key.inner);)*
+            let bodies = [$(jobs[$lane].message.as_chunks().0),*];
+            let ends = [$(end(&jobs[$lane], order, |bits| sha256_bits(bits))),*];
+            let (body, (_, end)) = (bodies[0].len(), ends[0]);
+            for block in 0..=body + end {
                 let mut w = [[zero; 4]; $n];
-                if block < blocks {
-                    $(w[$lane] = words(messages[$lane].block(block), order);)*
+                if block < body {
+                    $(w[$lane] = words(&bodies[$lane][block], order);)*
+                } else if block < body + end {
+                    $(w[$lane] = ends[$lane].0[block - body];)*
                 } else {
                     $(
                         w[$lane] = sha256_outer(abef[$lane], cdgh[$lane]);
-                        [abef[$lane], cdgh[$lane]] = sha256_load(messages[$lane].outer);
+                        [abef[$lane], cdgh[$lane]] = sha256_load(&jobs[$lane].key.outer);
                     )*
                 }
                 sha256_block!(w, abef, cdgh, [$($lane)*]);
             }
-            let mut tags = tags.iter_mut();
-            $(
-                if let Some(tag) = tags.next() {
-                    sha256_tag(abef[$lane], cdgh[$lane], order, tag);
-                }
-            )*
+            $(sha256_tag(abef[$lane], cdgh[$lane], order, &mut tags[jobs[$lane].place]);)*
         }
     } };
 }
 
 /// HMAC of one message.
 macro_rules! one_mac {
-    ($name:ident, $order:ident, $load:ident, $a:ident, $b:ident, $four:ident, $add:ident, $all:ident, $outer:ident, $tag:ident) => { sha! {
+    ($name:ident, $order:ident, $load:ident, $a:ident, $b:ident, $four:ident, $add:ident, $all:ident, $bits:ident, $outer:ident, $tag:ident) => { sha! {
         #[allow(unused_assignments, reason = "the last rounds make no words, which is not seen")]
-        fn $name(message: &Message<'_>, tag: &mut Tag) {
+        fn $name(job: &Job<'_>, tag: &mut Tag) {
             let order = load_words(&$order);
-            let [mut $a, mut $b] = $load(&message.state);
+            let [mut $a, mut $b] = $load(&job.key.inner);
             macro_rules! block {
                 ($w:expr) => {
                     let mut w = $w;
@@ -223,13 +234,15 @@ macro_rules! one_mac {
                     $b = $add($b, b_before);
                 };
             }
-            for blocks in [message.body, message.tail.split_at(message.tails).0] {
-                for bytes in blocks {
-                    block!(words(bytes, order));
-                }
+            for bytes in job.message.as_chunks().0 {
+                block!(words(bytes, order));
+            }
+            let (end, blocks) = end(job, order, |bits| $bits(bits));
+            for words in &end[..blocks] {
+                block!(*words);
             }
             let inner = $outer($a, $b);
-            [$a, $b] = $load(message.outer);
+            [$a, $b] = $load(&job.key.outer);
             block!(inner);
             $tag($a, $b, order, tag);
         }
@@ -245,6 +258,7 @@ one_mac!(
     sha1_four,
     _mm_sha1nexte_epu32,
     twenty,
+    sha1_bits,
     sha1_outer,
     sha1_tag
 );
@@ -260,6 +274,7 @@ one_mac!(
     sha256_four,
     _mm_add_epi32,
     sixteen,
+    sha256_bits,
     sha256_outer,
     sha256_tag
 );
@@ -306,33 +321,61 @@ sha! {
         }
     }
 
-    fn sha1_alone(job: &Job<'_>, tag: &mut Tag) {
-        let message = Message::new::<Sha1>(job);
-        sha1_one(&message, tag);
+    /// The words of a message's last one or two blocks, and how many: what is left of it, the
+    /// suffix, and the hash's padding with `bits` of a length. Made in registers, as a read of what
+    /// has just been written in other pieces waits.
+    fn end(job: &Job<'_>, order: __m128i, bits: impl Fn(usize) -> __m128i) -> ([[__m128i; 4]; 2], usize) {
+        let slide = |by: usize| {
+            let order = SLIDE.get(by..).and_then(<[u8]>::first_chunk);
+            load_words(order.unwrap_or(&[0x80; 16]))
+        };
+        let (_, rest) = job.message.as_chunks::<64>();
+        let (whole, part) = rest.as_chunks::<16>();
+        let mut end = [[_mm_setzero_si128(); 4]; 2];
+        let words = end.as_flattened_mut();
+        for (to, from) in words.iter_mut().zip(whole) {
+            *to = _mm_shuffle_epi8(load_words(from), order);
+        }
+        let last = match job.message.last_chunk() {
+            Some(last) => _mm_shuffle_epi8(load_words(last), slide(32 - part.len())),
+            None => {
+                let mut last = [0; 16];
+                put(part, &mut last);
+                load_words(&last)
+            }
+        };
+        let (suffix, behind) = match job.suffix {
+            Some(suffix) => (0x80 << 32 | i64::from(u32::from_le_bytes(suffix)), 4),
+            None => (0x80, 0),
+        };
+        let suffix = _mm_set_epi64x(0, suffix);
+        if let Some([first, second, ..]) = words.get_mut(whole.len()..) {
+            let here = _mm_or_si128(last, _mm_shuffle_epi8(suffix, slide(16 - part.len())));
+            *first = _mm_shuffle_epi8(here, order);
+            let there = _mm_shuffle_epi8(suffix, slide(32 - part.len()));
+            *second = _mm_shuffle_epi8(there, order);
+        }
+        let blocks = if rest.len() + behind + 9 > 64 { 2 } else { 1 };
+        // The key's block counts too.
+        let bits = bits((64 + job.message.len() + behind) * 8);
+        let last = &mut end[blocks - 1][3];
+        *last = _mm_or_si128(*last, bits);
+        (end, blocks)
     }
 
-    fn sha256_alone(job: &Job<'_>, tag: &mut Tag) {
-        let message = Message::new::<Sha256>(job);
-        sha256_one(&message, tag);
-    }
-
-    fn sha1_any(messages: &[Message<'_>], tags: &mut [Tag]) {
-        if let Some(four) = messages.first_chunk() {
+    fn sha1_any(jobs: &[Job<'_>], tags: &mut [Tag]) {
+        if let Some(four) = jobs.first_chunk() {
             sha1_quad(four, tags);
-        } else if let Some(three) = messages.first_chunk() {
+        } else if let Some(three) = jobs.first_chunk() {
             sha1_three(three, tags);
-        } else if let Some(two) = messages.first_chunk() {
+        } else if let Some(two) = jobs.first_chunk() {
             sha1_two(two, tags);
-        } else if let (Some(one), Some(tag)) = (messages.first(), tags.first_mut()) {
-            sha1_one(one, tag);
         }
     }
 
-    fn sha256_any(messages: &[Message<'_>], tags: &mut [Tag]) {
-        if let Some(two) = messages.first_chunk() {
+    fn sha256_any(jobs: &[Job<'_>], tags: &mut [Tag]) {
+        if let Some(two) = jobs.first_chunk() {
             sha256_two(two, tags);
-        } else if let (Some(one), Some(tag)) = (messages.first(), tags.first_mut()) {
-            sha256_one(one, tag);
         }
     }
 

@@ -22,6 +22,9 @@ vaes_entry! {
 
 const _: () = assert!(LANES == 16);
 
+/// Blocks of each text between looks at where texts end.
+const PART: usize = 8;
+
 vaes! {
     fn encrypt(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
         match lanes.len() {
@@ -31,9 +34,10 @@ vaes! {
         }
     }
 
-    /// Texts that end early idle.
+    /// The longest text is the first; texts that end early idle.
     fn encrypt_in<const V: usize>(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
-        let longest = lanes.iter().map(|lane| lane.text.len()).max().unwrap_or(0);
+        let longest = lanes.first().map_or(0, |lane| lane.text.len());
+        let shortest = lanes.last().map_or(0, |lane| lane.text.len());
         let first = load_twice(&keys.keys[0]);
         let mut before = [[[0; 16]; 2]; V];
         let mut texts: [[&mut [[u8; 16]]; 2]; V] =
@@ -47,7 +51,29 @@ vaes! {
         for (state, [a, b]) in state.iter_mut().zip(&before) {
             *state = _mm256_set_m128i(load_block(b), load_block(a));
         }
-        for block in 0..longest {
+        let parts = shortest / PART;
+        let mut spare = [[[[0; 16]; PART]; 2]; V];
+        for _ in 0..parts {
+            let mut pairs = spare.each_mut().map(|pair| pair.each_mut());
+            let places = pairs.as_flattened_mut().iter_mut();
+            for (part, text) in places.zip(texts.as_flattened_mut()) {
+                if let Some((front, rest)) = core::mem::take(text).split_first_chunk_mut() {
+                    (*part, *text) = (front, rest);
+                }
+            }
+            for block in 0..PART {
+                for (state, [a, b]) in state.iter_mut().zip(&pairs) {
+                    let text = _mm256_set_m128i(load_block(&b[block]), load_block(&a[block]));
+                    *state = _mm256_xor_si256(*state, _mm256_xor_si256(text, first));
+                }
+                rounds(keys, &mut state);
+                for (state, [a, b]) in state.iter().zip(&mut pairs) {
+                    store_block(_mm256_castsi256_si128(*state), &mut a[block]);
+                    store_block(_mm256_extracti128_si256::<1>(*state), &mut b[block]);
+                }
+            }
+        }
+        for block in 0..longest - parts * PART {
             for (state, [a, b]) in state.iter_mut().zip(&texts) {
                 let a = load_block(a.get(block).unwrap_or(&[0; 16]));
                 let b = load_block(b.get(block).unwrap_or(&[0; 16]));

@@ -1,5 +1,7 @@
 //! HMAC (RFC 2104) of many messages, whose blocks go through a hash function side by side.
 
+mod lanes;
+
 use super::md5::Md5;
 #[cfg(target_arch = "x86_64")]
 use super::sha_ni::{SHA1_LANES, SHA256_LANES};
@@ -10,8 +12,8 @@ use super::x86::has_sha;
 use super::{LANES, put};
 #[cfg(target_arch = "x86_64")]
 use super::{aes::keys::RoundKeys, stitch};
-use arrayvec::ArrayVec;
 use fearless_simd::Level;
+use lanes::Lanes;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Chaining value; a hash function uses as many words as it has.
@@ -47,13 +49,14 @@ pub(crate) trait Wide<const N: usize>: Hash {
     fn compress(level: Level, states: &mut [State; N], data: &Data<'_, N>, blocks: usize);
 
     /// The MACs of `N` messages that are all as long: none waits for another.
-    fn macs(level: Level, messages: &mut [Message<'_>], tags: &mut [Tag])
+    fn macs(level: Level, jobs: &[Job<'_>], tags: &mut [Tag])
     where
         Self: Sized,
     {
-        let Some(messages) = messages.first_chunk::<N>() else {
+        let Some(jobs) = jobs.first_chunk::<N>() else {
             return;
         };
+        let messages = jobs.each_ref().map(Message::new::<Self>);
         let mut states = messages.each_ref().map(|m| m.state);
         let body = messages.each_ref().map(|m| m.body);
         if !body[0].is_empty() {
@@ -65,8 +68,8 @@ pub(crate) trait Wide<const N: usize>: Hash {
         states = messages.each_ref().map(|m| *m.outer);
         let outer = outer.each_ref().map(|block| block.as_slice());
         Self::compress(level, &mut states, &outer, 1);
-        for (tag, state) in tags.iter_mut().zip(&states) {
-            *tag = bytes::<Self>(state);
+        for (job, state) in jobs.iter().zip(&states) {
+            tags[job.place] = bytes::<Self>(state);
         }
     }
 }
@@ -111,18 +114,6 @@ impl<'a> Message<'a> {
             tail,
             tails,
         }
-    }
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn blocks(&self) -> usize {
-        self.body.len() + self.tails
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn block(&self, at: usize) -> &[u8; 64] {
-        let tail = |at: usize| &self.tail[at & 1];
-        self.body
-            .get(at)
-            .unwrap_or_else(|| tail(at - self.body.len()))
     }
 }
 
@@ -322,189 +313,6 @@ fn bytes<H: Hash>(state: &State) -> Tag {
         };
     }
     tag
-}
-
-/// What a lane is at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Idle,
-    /// Whole blocks of the message.
-    Body,
-    /// The message's end.
-    Tail,
-    /// The hash of the hash.
-    Outer,
-}
-
-#[derive(Clone, Copy)]
-struct Lane {
-    part: Part,
-    job: usize,
-    /// Blocks of this part that are done, and that are to do.
-    done: usize,
-    to_do: usize,
-    /// The blocks of the tail or of the outer hash.
-    scratch: [[u8; 64]; 2],
-}
-
-struct Lanes<'a, H, const N: usize> {
-    jobs: &'a [Job<'a>],
-    lanes: [Lane; N],
-    states: [State; N],
-    next: usize,
-    hash: core::marker::PhantomData<H>,
-}
-
-impl<'a, H: Wide<N>, const N: usize> Lanes<'a, H, N> {
-    fn run(level: Level, jobs: &'a [Job<'a>], tags: &mut [Tag]) {
-        let mut this = Self {
-            jobs,
-            lanes: [Lane {
-                part: Part::Idle,
-                job: 0,
-                done: 0,
-                to_do: 0,
-                scratch: [[0; 64]; 2],
-            }; N],
-            states: [[0; 8]; N],
-            next: 0,
-            hash: core::marker::PhantomData,
-        };
-        while let Some(jobs) = this.even() {
-            let mut macs = [[0; 32]; N];
-            let begin = |job: &Job<'a>| Message::new::<H>(job);
-            let mut messages = ArrayVec::<_, N>::new();
-            messages.extend(jobs.iter().map(begin));
-            H::macs(level, &mut messages, &mut macs);
-            for (job, mac) in jobs.iter().zip(macs) {
-                tags[job.place] = mac;
-            }
-            this.next += jobs.len();
-        }
-        if jobs.len() - this.next >= H::WORTHWHILE {
-            for lane in 0..N {
-                this.refill(lane);
-            }
-            while this.busy() >= H::WORTHWHILE {
-                this.step(level, tags);
-            }
-        }
-        this.finish(tags);
-    }
-
-    /// The next jobs, if they are all as long and as many as there are lanes, or all that are left.
-    fn even(&self) -> Option<&'a [Job<'a>]> {
-        let left = &self.jobs[self.next..];
-        let count = match left.len() {
-            0 => return None,
-            // Rather two times some than one message alone.
-            n if H::FEWER && N > 2 && n == N + 1 => N - 1,
-            n if H::FEWER && n < N => n,
-            _ => N,
-        };
-        let jobs = left.get(..count)?;
-        let even = jobs.iter().all(|job| job.is_as_long_as(&jobs[0]));
-        even.then_some(jobs)
-    }
-
-    fn busy(&self) -> usize {
-        self.lanes.iter().filter(|l| l.part != Part::Idle).count()
-    }
-
-    /// As many blocks as every busy lane has to do.
-    fn step(&mut self, level: Level, tags: &mut [Tag]) {
-        let busy = |lane: &&Lane| lane.part != Part::Idle;
-        let Some(shortest) = self.lanes.iter().filter(busy).min_by_key(|l| l.to_do) else {
-            return;
-        };
-        let blocks = shortest.to_do;
-        // An idle lane does what another does, for nothing.
-        let spare = source(self.jobs, shortest);
-        let data: Data<'_, N> = core::array::from_fn(|i| match self.lanes[i].part {
-            Part::Idle => spare,
-            _ => source(self.jobs, &self.lanes[i]),
-        });
-        H::compress(level, &mut self.states, &data, blocks);
-        for lane in 0..N {
-            if self.lanes[lane].part == Part::Idle {
-                continue;
-            }
-            self.lanes[lane].done += blocks;
-            self.lanes[lane].to_do -= blocks;
-            if self.lanes[lane].to_do == 0 {
-                self.advance(lane, tags);
-            }
-        }
-    }
-
-    /// The next part of a lane's job, or the next job.
-    fn advance(&mut self, lane: usize, tags: &mut [Tag]) {
-        let Lane { part, job, .. } = self.lanes[lane];
-        match part {
-            Part::Idle => {}
-            Part::Body => self.start_tail(lane),
-            Part::Tail => {
-                let state = &mut self.states[lane];
-                let lane = &mut self.lanes[lane];
-                lane.scratch[0] = outer_block::<H>(state);
-                *state = self.jobs[job].key.outer;
-                (lane.part, lane.done, lane.to_do) = (Part::Outer, 0, 1);
-            }
-            Part::Outer => {
-                tags[self.jobs[job].place] = bytes::<H>(&self.states[lane]);
-                self.lanes[lane].part = Part::Idle;
-                self.refill(lane);
-            }
-        }
-    }
-
-    fn refill(&mut self, lane: usize) {
-        let Some(job) = self.jobs.get(self.next) else {
-            return;
-        };
-        self.states[lane] = job.key.inner;
-        self.lanes[lane].job = self.next;
-        self.next += 1;
-        let blocks = job.message.len() / 64;
-        if blocks == 0 {
-            self.start_tail(lane);
-        } else {
-            let lane = &mut self.lanes[lane];
-            (lane.part, lane.done, lane.to_do) = (Part::Body, 0, blocks);
-        }
-    }
-
-    fn start_tail(&mut self, lane: usize) {
-        let lane = &mut self.lanes[lane];
-        let job = &self.jobs[lane.job];
-        let (_, rest) = job.message.as_chunks::<64>();
-        lane.scratch = [[0; 64]; 2];
-        let blocks = tail::<H>(&mut lane.scratch, rest, job.suffix, job.message.len());
-        (lane.part, lane.done, lane.to_do) = (Part::Tail, 0, blocks);
-    }
-
-    /// What is left, one message after the other.
-    fn finish(mut self, tags: &mut [Tag]) {
-        for lane in 0..N {
-            while self.lanes[lane].part != Part::Idle {
-                let now = &self.lanes[lane];
-                let blocks = source(self.jobs, now).split_at(now.to_do).0;
-                H::compress_one(&mut self.states[lane], blocks);
-                self.lanes[lane].to_do = 0;
-                self.advance(lane, tags);
-            }
-        }
-        mac_each::<H>(&self.jobs[self.next..], tags);
-    }
-}
-
-/// The blocks that a busy lane has to do.
-fn source<'s>(jobs: &'s [Job<'_>], lane: &'s Lane) -> &'s [[u8; 64]] {
-    let all = match lane.part {
-        Part::Body => jobs[lane.job].message.as_chunks().0,
-        _ => lane.scratch.as_slice(),
-    };
-    all.get(lane.done..).unwrap_or_default()
 }
 
 #[cfg(test)]
