@@ -46,6 +46,11 @@ impl Firewall {
         jobs: &mut [Job<'_>],
         route: &dyn Fn(IpAddr) -> Option<InterfaceId>,
     ) {
+        if let [job] = jobs {
+            // There is nothing to wait for together.
+            job.verdict = self.process(now, job.ingress, job.buf, job.packet.clone(), route);
+            return;
+        }
         self.advance(now);
         for jobs in jobs.chunks_mut(BATCH) {
             let mut glances = [None; BATCH];

@@ -19,8 +19,9 @@ use crate::aaa::{Aaa, CallId, Traffic};
 use crate::config::Config;
 use arrayvec::ArrayVec;
 use firewall::{Firewall, IcmpError, Ingress, InterfaceId, Job, Verdict};
+use foldhash::HashMap;
 use l2tp::SessionId;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -148,11 +149,11 @@ impl Gateway {
             firewall,
             sides,
             sessions: BTreeMap::new(),
-            by_address: HashMap::new(),
+            by_address: HashMap::default(),
             book: Book::default(),
             limiter: Limiter::default(),
-            by_interface: HashMap::new(),
-            by_call: HashMap::new(),
+            by_interface: HashMap::default(),
+            by_call: HashMap::default(),
             events: VecDeque::new(),
             inner: VecDeque::new(),
         })

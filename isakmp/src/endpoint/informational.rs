@@ -207,26 +207,15 @@ impl Endpoint {
 
     /// The peer lives: there is time until it has to be asked.
     pub(super) fn alive(&mut self, now: Instant, sa: &mut Sa) {
-        let Some(dpd) = self
-            .config
-            .dpd
-            .filter(|_| sa.dpd_capable && sa.established() && !sa.replaced)
-        else {
+        let Some(dpd) = self.config.dpd.filter(|_| sa.is_asked()) else {
             return;
         };
-        match &mut sa.dpd {
-            Some(state) => {
-                state.due = now + dpd.interval;
-                state.unanswered = 0;
-            }
-            None => {
-                let sequence = u32::from_be_bytes(self.random()) & 0x7fff_ffff;
-                sa.dpd = Some(DpdState {
-                    due: now + dpd.interval,
-                    sequence,
-                    unanswered: 0,
-                });
-            }
+        if !sa.heard(now, dpd) {
+            sa.dpd = Some(DpdState {
+                due: now + dpd.interval,
+                sequence: u32::from_be_bytes(self.random()) & 0x7fff_ffff,
+                unanswered: 0,
+            });
         }
     }
 

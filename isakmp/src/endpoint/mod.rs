@@ -247,6 +247,14 @@ impl Endpoint {
         let (id, retires) = (entry.sa, entry.retires.take());
         let there = entry.path == path;
         let moves = !there && entry.behind_nat;
+        // Most often only the time to ask the peer is put off.
+        if retires.is_none()
+            && !moves
+            && let (Some(dpd), Some(sa)) = (self.config.dpd, self.sas.get_mut(&id))
+            && sa.heard(now, dpd)
+        {
+            return there;
+        }
         let known = self.with_sa(id, |endpoint, sa| {
             endpoint.alive(now, sa);
             if moves && path.local.port() == sa.path.local.port() {
@@ -404,7 +412,13 @@ impl Endpoint {
 
     fn put(&mut self, mut sa: Box<Sa>) {
         let deadline = sa.next_deadline();
-        if sa.deadline != deadline {
+        // What has been put off is looked at when it would have been due, and is put off then: that is
+        // less work than to do it with each packet.
+        let looked_at = sa
+            .deadline
+            .zip(deadline)
+            .is_some_and(|(old, new)| old <= new);
+        if !looked_at && sa.deadline != deadline {
             if let Some(at) = sa.deadline.take() {
                 self.deadlines.remove(&(at, Owner::Sa(sa.id)));
             }

@@ -1,4 +1,4 @@
-use crate::config::{ChildRequest, Path, Peer};
+use crate::config::{ChildRequest, Dpd, Path, Peer};
 use crate::event::{ChildId, ChildSa, Role, SaId};
 use crate::keys::{Cookies, Keys};
 use crate::policy::Lifetime;
@@ -230,6 +230,24 @@ impl Sa {
 
     pub(super) fn established(&self) -> bool {
         self.state == State::Established
+    }
+
+    /// Whether the peer is asked when it is silent.
+    pub(super) fn is_asked(&self) -> bool {
+        self.dpd_capable && self.established() && !self.replaced
+    }
+
+    /// Puts off when the peer is to be asked, if there is such a time.
+    pub(super) fn heard(&mut self, now: Instant, dpd: Dpd) -> bool {
+        let asked = self.is_asked();
+        match &mut self.dpd {
+            Some(state) if asked => {
+                state.due = now + dpd.interval;
+                state.unanswered = 0;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// When something is due next.

@@ -14,8 +14,9 @@ pub use shards::{EspCounts, Spread, Work};
 use crate::core::event::Event;
 use crate::core::peer::{Child, Peer, PeerId};
 use crate::core::{Entropy, Forward, HEADROOM, Path, TAILROOM, Transmit};
+use foldhash::HashMap;
 use l2tp::{PathId, SessionId};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -145,12 +146,12 @@ impl Stack {
             role: config.role,
             entropy,
             peers: BTreeMap::new(),
-            peer_of_sa: HashMap::new(),
-            children: HashMap::new(),
-            child_serials: HashMap::new(),
-            peer_of_path: HashMap::new(),
-            calls: HashMap::new(),
-            dialled: HashMap::new(),
+            peer_of_sa: HashMap::default(),
+            children: HashMap::default(),
+            child_serials: HashMap::default(),
+            peer_of_path: HashMap::default(),
+            calls: HashMap::default(),
+            dialled: HashMap::default(),
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
