@@ -32,7 +32,7 @@ pub(crate) struct Common {
     socket: Option<PathBuf>,
     /// Print JSON instead of tables.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Common {

@@ -13,7 +13,14 @@ use std::time::Duration;
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// As clap's own.
+const WRONG_USAGE: u8 = 2;
+
 pub(crate) async fn top(common: &Common) -> Outcome {
+    if common.json {
+        super::fail("this is for people: `gateway sessions --json` is for programs");
+        return Ok(ExitCode::from(WRONG_USAGE));
+    }
     let socket = common.socket()?;
     // Before the screen is taken over, so that a mistake is told as usual.
     if let Err(e) = ask(&socket, &Request::Sessions).await {
