@@ -10,7 +10,10 @@ mod office;
 
 use common::{PSK, SERVER, entropy};
 use gateway_example::config::Secret;
-use gateway_example::core::{Client, ClientConfig, Core as _, Gateway, Path, Protocols, Stage};
+use gateway_example::control::Request;
+use gateway_example::core::{
+    Client, ClientConfig, Core as _, Gateway, Path, Protocols, Sas, Stage,
+};
 use office::{Node, OFFICE, Office, Peer, udp};
 use simnet::{HostId, Link, Nat};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -103,6 +106,15 @@ fn a_warrior_that_roams_and_renews_all_keys_before_it_says_anything_keeps_its_ca
     office.ping(ann);
     let status = office.world.host(gateway).gateway().status(now);
     assert_eq!((status.peers, status.l2tp_sessions), (1, 1));
+    // All that it made as somebody new is listed as its own.
+    let sas: Sas = office.ask(&Request::Sas).unwrap();
+    let id = office.sessions()[0].id;
+    assert!(sas.isakmp.iter().all(|sa| sa.id == id), "{sas:#?}");
+    assert!(sas.esp.iter().all(|sa| sa.id == id), "{sas:#?}");
+    assert_eq!(
+        (sas.isakmp.len(), sas.esp.len()),
+        (status.isakmp_sas, status.esp_sas)
+    );
     assert_eq!(office.transfer(ann, 20), (20, 20));
     office.leave(ann);
 }

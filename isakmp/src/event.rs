@@ -42,8 +42,8 @@ pub enum Event {
         /// Who the peer says it is.
         peer_id: Identity,
         /// Who it is: SAs with the same number are one peer's. Neither the address nor the identity
-        /// tells.
-        party: u64,
+        /// tells. `None` until the peer has proved where it is: [`Event::Recognized`] follows then.
+        party: Option<u64>,
         /// Who is behind a NAT.
         nat: natt::Detection,
         /// The version of NAT traversal, if both know one.
@@ -54,6 +54,16 @@ pub enum Event {
         software: PeerSoftware,
         /// How long main mode took; as responder without the first message, if that left no state.
         took: Duration,
+    },
+    /// A peer has proved where it is, after a main mode that changed its port: with the first quick
+    /// mode, or an answer to dead peer detection.
+    Recognized {
+        /// The SA.
+        sa: SaId,
+        /// Where the peer is.
+        path: Path,
+        /// Who it is, as in [`Event::Established`].
+        party: u64,
     },
     /// The peer, authenticated, is at another address or port; also the change to port 4500.
     PathChanged {

@@ -9,7 +9,7 @@ use common::{
     server_config,
 };
 use isakmp::{Dpd, Event, Path};
-use simnet::{Link, Pair};
+use simnet::{Link, Node, Pair};
 use std::time::Duration;
 
 #[test]
@@ -230,12 +230,120 @@ fn twins_that_are_made_to_meet_stay_two() {
     assert_eq!(count(&twin.b.events[before..]), 2);
 }
 
+/// What of a client's messages after the change of port somebody sends on, from elsewhere and before
+/// they arrive themselves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Forged {
+    Message5,
+    Quick1,
+    Quick3,
+}
+
+/// One of two clients behind a NAT, with the same private address, calls again from where it was.
+/// Somebody on the way sends messages of it on from the other's address. Whatever he sends, the
+/// other's SAs stay; and what the client had before ends, as it says, once it has proved where it is.
+#[test]
+fn a_twins_sas_are_not_ended_by_messages_from_its_address() {
+    use Forged::{Message5, Quick1, Quick3};
+    let all: [&[Forged]; 8] = [
+        &[],
+        &[Message5],
+        &[Quick1],
+        &[Quick3],
+        &[Message5, Quick1],
+        &[Message5, Quick3],
+        &[Quick1, Quick3],
+        &[Message5, Quick1, Quick3],
+    ];
+    for (windows, forged) in [false, true].into_iter().flat_map(|w| all.map(|f| (w, f))) {
+        let what = format!("{forged:?}, Windows: {windows}");
+        let mut net = connected(Net::ClientNat, 42);
+        let first = children(&mut net)[1][0].clone();
+        let mut twin = twin_of(&mut net, 43);
+        let second = children(&mut twin)[1][1].clone();
+        let mut config = client_config();
+        if windows {
+            config.habits.initial_contact = false;
+            let mut all = vec![natt::Dialect::Rfc3947.vendor_id().to_vec()];
+            // DPD, which Windows has not, and "Vid-Initial-Contact".
+            for id in [
+                0xafca_d713_68a1_f1c9_6b86_96fc_7757_0100_u128,
+                0x2624_4d38_eddb_61b3_172a_36e3_d0cf_b819,
+            ] {
+                all.push(id.to_be_bytes().to_vec());
+            }
+            config.habits.vendor_ids = Some(all);
+        }
+        let mut again = pair_of(config, server_config(), Net::ClientNat, Link::PERFECT, 44);
+        std::mem::swap(&mut again.b, &mut twin.b);
+        again.now = twin.now;
+        let (path, now) = (client_path(&again.a), again.now);
+        again.a.endpoint.connect(now, path, peer()).unwrap();
+        let (mut seen, mut quick) = (0, 0);
+        let up = again.run_until(Duration::from_secs(30), |a, b| {
+            for (_, to, payload) in a.sent[seen..].iter().filter(|p| p.1.port() == 4500) {
+                let kind = match payload.get(4 + 18) {
+                    Some(2) => Message5,
+                    Some(32) if quick == 0 => Quick1,
+                    Some(32) => Quick3,
+                    _ => continue,
+                };
+                quick += usize::from(kind != Message5);
+                if forged.contains(&kind) {
+                    b.handle(a.now, (second.path.remote, *to, payload.clone()));
+                }
+            }
+            seen = a.sent.len();
+            a.endpoint.child_count() == 1 && b.endpoint.child_count() >= 2 && quick >= 2
+        });
+        assert!(up, "{what}");
+        again.run_for(Duration::from_secs(20));
+        let ended = |events: &[Event], of: &isakmp::ChildSa| {
+            let ends = |e: &Event| match e {
+                Event::ChildDeleted { child, .. } => *child == of.child,
+                Event::Closed { sa, .. } => *sa == of.sa,
+                _ => false,
+            };
+            events.iter().filter(|e| ends(e)).count()
+        };
+        let events = &again.b.events;
+        assert_eq!(ended(events, &second), 0, "{what}");
+        assert_eq!(ended(events, &first), if windows { 1 } else { 2 }, "{what}");
+        // And the new call is up, at its own address.
+        let now = again.now;
+        let third = children(&mut again)[1].last().unwrap().clone();
+        let there = again.b.endpoint.note_traffic(now, third.child, first.path);
+        assert!(there, "{what}");
+        assert_eq!(ended(&again.b.events, &third), 0, "{what}");
+    }
+}
+
+/// A client that never gets further than main mode does not fill the server.
+#[test]
+fn of_main_modes_without_proof_of_the_path_few_stay() {
+    let mut config = server_config();
+    config.dpd = None;
+    let mut net = pair_of(client_config(), config, Net::ClientNat, Link::PERFECT, 45);
+    let mut main_only = peer();
+    main_only.children.clear();
+    for count in 1..=10 {
+        let (now, path) = (net.now, client_path(&net.a));
+        net.a
+            .endpoint
+            .connect(now, path, main_only.clone())
+            .unwrap();
+        net.run_for(Duration::from_secs(2));
+        assert_eq!(net.b.endpoint.sa_count(), count.min(4));
+    }
+}
+
 /// Who completes main mode where another has been made to appear is not that other.
 #[test]
 fn who_connects_where_another_was_made_to_appear_is_somebody_else() {
     let party = |net: &Pair<Host, Host>| {
         let party = |e: &Event| match e {
-            Event::Established { party, .. } => Some(*party),
+            Event::Established { party, .. } => *party,
+            Event::Recognized { party, .. } => Some(*party),
             _ => None,
         };
         net.b.events.iter().filter_map(party).collect::<Vec<_>>()
@@ -259,6 +367,7 @@ fn who_connects_where_another_was_made_to_appear_is_somebody_else() {
         twin.a.shift += 7000;
         let up = |a: &mut Host, _: &mut Host| a.endpoint.child_count() == 1;
         assert!(twin.run_until(Duration::from_secs(30), up));
+        twin.run_for(Duration::from_secs(1));
         let [old, new] = party(&twin)[..] else {
             panic!("two SAs");
         };

@@ -83,6 +83,13 @@ impl Live {
         }
     }
 
+    /// Takes what somebody has who has turned out to be this one.
+    fn join(&mut self, other: Self, path: Path) {
+        (self.path, self.nat, self.ike_suite) = (path, other.nat, other.ike_suite);
+        self.isakmp.extend(other.isakmp);
+        self.esp.extend(other.esp);
+    }
+
     /// Algorithms of the ESP SA that is sent on.
     pub(super) fn esp_suite(&self) -> &str {
         self.esp.last().map_or("", |esp| esp.suite.as_str())
@@ -187,6 +194,11 @@ impl Book {
                 live.esp.retain(|esp| esp.spi_in != *inbound_spi);
             }),
             Event::Refused { .. } => self.note_refusal(now, event),
+            Event::PeerKnown { peer, known, path } => {
+                if let Some(gone) = self.live.remove(peer) {
+                    self.with(*known, |live| live.join(gone, *path));
+                }
+            }
             Event::PeerDown { peer } => {
                 let Some(live) = self.live.remove(peer) else {
                     return;

@@ -319,6 +319,9 @@ impl Client {
                 reason: reason @ "dpd_timeout",
                 ..
             } if self.stack.is_cut_off(peer) => self.disconnected(reason),
+            Event::PeerKnown { peer, known, .. } if self.peer == Some(peer) => {
+                self.peer = Some(known);
+            }
             Event::PeerDown { .. } => {
                 self.session = None;
                 self.disconnected("peer_down");

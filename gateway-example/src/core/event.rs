@@ -159,6 +159,15 @@ pub enum Event {
         /// What the peer said of it.
         detail: String,
     },
+    /// A peer has turned out to be another that was known before: what it has is that one's.
+    PeerKnown {
+        /// Who is no more.
+        peer: PeerId,
+        /// Who it is.
+        known: PeerId,
+        /// Where it is.
+        path: Path,
+    },
     /// Nothing is left of a peer.
     PeerDown {
         /// Who.
@@ -187,6 +196,7 @@ impl Event {
             | Self::Authenticated { peer, .. }
             | Self::Ipv4Up { peer, .. }
             | Self::SessionDown { peer, .. }
+            | Self::PeerKnown { peer, .. }
             | Self::PeerDown { peer } => Some(*peer),
             Self::Refused { peer, .. } | Self::TunnelDown { peer, .. } => *peer,
             Self::Key(_) | Self::Plain(_) => None,
@@ -404,6 +414,12 @@ pub(super) fn describe(event: &Event) -> Option<GatewayEvent> {
             Some(*peer),
             Severity::Info,
             format!("session closed reason={reason}{}", said(reason, detail)),
+        ),
+        Event::PeerKnown { peer, known, path } => (
+            "ike",
+            Some(*peer),
+            Severity::Info,
+            format!("peer is {known}, now at {}", path.remote),
         ),
         Event::PeerDown { peer } => ("ike", Some(*peer), Severity::Info, "peer gone".to_owned()),
         Event::Authenticate { .. } | Event::Key(_) | Event::Plain(_) => return None,

@@ -26,8 +26,8 @@ impl std::fmt::Display for PeerId {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) path: Path,
-    /// Who made its ISAKMP SAs.
-    pub(super) party: u64,
+    /// Who made its ISAKMP SAs, once that is known.
+    pub(super) party: Option<u64>,
     pub(super) isakmp: Vec<isakmp::SaId>,
     /// ESP SA pairs by serial number, the newest last.
     pub(super) children: Vec<u64>,

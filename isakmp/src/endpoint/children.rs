@@ -1,6 +1,6 @@
 //! How SAs and their children end, and how they are renewed.
 
-use super::state::{Child, Quick, QuickState, Sa};
+use super::state::{Child, Lost, Quick, QuickState, Sa};
 use super::{Endpoint, Owner, State};
 use crate::config::Path;
 use crate::event::{ChildId, CloseReason, Event, Role, SaId};
@@ -290,18 +290,34 @@ impl Endpoint {
         });
     }
 
-    /// The peer has lost all it knew of us: only `sa` is left. Others behind the same NAT have
-    /// other ports, and are left alone.
+    /// The peer has lost all it knew of us: only `sa` is left, and what came after it. Others behind
+    /// the same NAT have other ports, and are left alone.
     pub(super) fn initial_contact(&mut self, now: Instant, sa: &Sa) {
-        let stale = self.children_of(sa).filter(|(_, c)| c.sa != sa.id);
+        let stale = self.children_of(sa).filter(|(id, _)| id.0 < sa.id.0);
         for id in stale.map(|(id, _)| id).collect::<Vec<_>>() {
             self.drop_child(id, CloseReason::InitialContact);
         }
         self.forget_siblings(now, sa);
     }
 
+    /// Ends what the peer of `sa`, which is known now, has lost. What else has no SA is `sa`'s.
+    pub(super) fn end_lost(&mut self, now: Instant, sa: &Sa, lost: Lost) {
+        match lost {
+            Lost::Nothing => {}
+            Lost::Isakmp => self.forget_siblings(now, sa),
+            Lost::All => self.initial_contact(now, sa),
+        }
+        let orphans = self.children_of(sa);
+        let orphans = orphans.filter(|(_, c)| !self.sas.contains_key(&c.sa));
+        for id in orphans.map(|(id, _)| id).collect::<Vec<_>>() {
+            if let Some(child) = self.children.get_mut(&id) {
+                child.sa = sa.id;
+            }
+        }
+    }
+
     /// The peer has no ISAKMP SA but `sa`. Its ESP SAs may live on: those of Windows do.
-    pub(super) fn forget_siblings(&mut self, now: Instant, sa: &Sa) {
+    fn forget_siblings(&mut self, now: Instant, sa: &Sa) {
         for id in self.siblings(sa) {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(now, other, CloseReason::InitialContact);

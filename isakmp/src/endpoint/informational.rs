@@ -3,7 +3,7 @@
 
 use super::Endpoint;
 use super::dispatch::Incoming;
-use super::state::{DpdState, QuickState, Sa};
+use super::state::{DpdState, Lost, QuickState, Sa};
 use crate::config::Path;
 use crate::error::Error;
 use crate::event::{CloseReason, RefusedReason, SaId};
@@ -13,8 +13,8 @@ use crate::wire::{
 };
 use std::time::{Duration, Instant};
 
-/// After a quick mode of ours without a sign of life.
-const ASK_SOON: Duration = Duration::from_secs(3);
+/// After a quick mode of ours without a sign of life, or a main mode without proof of the path.
+pub(super) const ASK_SOON: Duration = Duration::from_secs(3);
 
 impl Endpoint {
     pub(super) fn handle_informational(
@@ -77,13 +77,22 @@ impl Endpoint {
                 self.notify(sa, Notify::R_U_THERE_ACK, PROTO_ISAKMP, &spi, notify.data);
             }
             Notify::R_U_THERE_ACK => {
-                let sequence = sa.dpd.as_ref().map(|d| d.sequence.to_be_bytes());
-                if sequence.as_ref().is_some_and(|s| s == notify.data) {
-                    self.stats.dpd_answered += 1;
-                    self.alive(now, sa);
+                let answers = |dpd: &&mut DpdState| dpd.sequence.to_be_bytes() == notify.data;
+                let Some(dpd) = sa.dpd.as_mut().filter(answers) else {
+                    return;
+                };
+                // Once: anybody can send the answer again.
+                let there = dpd.asked.take_if(|asked| *asked == path).is_some();
+                self.stats.dpd_answered += 1;
+                self.alive(now, sa);
+                if there && sa.path == path {
+                    self.proved(now, sa);
                 }
             }
-            Notify::INITIAL_CONTACT => self.initial_contact(now, sa),
+            Notify::INITIAL_CONTACT => match &mut sa.stranger {
+                Some(lost) => *lost = Lost::All,
+                None => self.initial_contact(now, sa),
+            },
             kind if kind < Notify::FIRST_STATUS => self.peer_refused(now, sa, notify),
             _ => {}
         }
@@ -158,6 +167,7 @@ impl Endpoint {
             }
             self.move_peer(sa, path, Some(now));
             for quick in sa.quicks.values_mut() {
+                quick.one_path &= path == quick.path;
                 quick.path = path;
             }
         }
@@ -212,8 +222,9 @@ impl Endpoint {
         };
         if !sa.heard(now, dpd) {
             sa.dpd = Some(DpdState {
-                due: now + dpd.interval,
+                due: sa.ask_at(now, dpd),
                 sequence: u32::from_be_bytes(self.random()) & 0x7fff_ffff,
+                asked: None,
                 unanswered: 0,
             });
         }
@@ -230,7 +241,10 @@ impl Endpoint {
         self.stats.dpd_asked += 1;
         state.unanswered += 1;
         state.sequence = state.sequence.wrapping_add(1);
-        state.due = now + dpd.retry;
+        // The early question to a stranger does not have it given up earlier.
+        let early = sa.stranger.is_some() && state.unanswered == 1;
+        state.due = now + if early { dpd.interval } else { dpd.retry };
+        state.asked = Some(sa.path);
         let sequence = state.sequence.to_be_bytes();
         let spi = [sa.cookies.initiator, sa.cookies.responder].concat();
         self.notify(sa, Notify::R_U_THERE, PROTO_ISAKMP, &spi, &sequence);

@@ -1,7 +1,7 @@
 //! What both roles of main mode share (RFC 2409 section 5).
 
 use super::dispatch::Incoming;
-use super::state::{Handshake, Sa, State};
+use super::state::{Handshake, Party, Sa, State};
 use super::{Endpoint, soft};
 use crate::config::Path;
 use crate::crypto;
@@ -232,15 +232,22 @@ impl Endpoint {
             self.no_longer_half_open(sa.path.remote.ip());
         }
         self.forget_first(sa);
+        // The message answers ours: from where that went, it proves that the peer is there. With a
+        // change of port it never does.
+        let proof = path == sa.path;
+        self.move_sa(sa, path, (!proof).then_some(now));
         sa.state = State::Established;
         self.place_sa(sa);
         sa.handshake = None;
         sa.retransmit = None;
         sa.peer_id = Some(peer_id.clone());
-        let replaced = sa.replaces.and_then(|old| self.sas.get(&old));
-        sa.party = match replaced.map(|old| old.party) {
-            Some(party) => party,
-            None => self.party_at(now, path.remote, sa.peer_id.as_ref()),
+        match sa.replaces.and_then(|old| self.sas.get(&old)) {
+            Some(old) => (sa.party, sa.stranger) = (old.party, old.stranger),
+            None => sa.party = Party(self.next_serial()),
+        }
+        let lost = match proof {
+            true => self.recognize(now, sa),
+            false => None,
         };
         self.stats.established += 1;
         let lifetime = std::time::Duration::from_secs(sa.seconds);
@@ -257,7 +264,7 @@ impl Endpoint {
             path,
             role: sa.role,
             peer_id,
-            party: sa.party.0,
+            party: sa.stranger.is_none().then_some(sa.party.0),
             nat: sa.nat,
             dialect: sa.dialect,
             suite: sa.suite,
@@ -266,7 +273,12 @@ impl Endpoint {
                 now.saturating_duration_since(at)
             }),
         });
-        self.move_sa(sa, path, None);
+        if let Some(lost) = lost {
+            self.end_lost(now, sa, lost);
+        }
+        if sa.stranger.is_some() {
+            self.limit_strangers(now, sa);
+        }
         if let Some(old) = sa.replaces.take() {
             self.adopt_children(now, old, sa);
         }

@@ -251,6 +251,7 @@ impl Endpoint {
         if retires.is_none()
             && !moves
             && let (Some(dpd), Some(sa)) = (self.config.dpd, self.sas.get_mut(&id))
+            && sa.stranger.is_none()
             && sa.heard(now, dpd)
         {
             return there;

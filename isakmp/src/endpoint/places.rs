@@ -2,9 +2,9 @@
 //! all others.
 
 use super::Endpoint;
-use super::state::{Child, Party, Sa};
+use super::state::{Child, Lost, Party, Sa};
 use crate::config::Path;
-use crate::event::{ChildId, Event, SaId};
+use crate::event::{ChildId, CloseReason, Event, SaId};
 use crate::wire::Identity;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// By then a peer that somebody has made appear elsewhere has been heard where it is.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// SAs at one place whose peers have not proved that they are there.
+const STRANGERS: usize = 4;
 
 /// Established SAs and children by the peer's address.
 #[derive(Debug, Default)]
@@ -113,36 +116,74 @@ impl Endpoint {
             .filter_map(|id| self.sas.get(&id).map(|sa| &**sa))
     }
 
-    /// Who it is that has completed main mode at `at` and says it is `peer_id`: the one that is known
-    /// there, or somebody new.
+    /// Who is known at `at` and says it is `peer_id`.
     ///
     /// Nobody is known there who has come by one packet just now: anybody who saw that packet can
     /// have sent it from this address first.
-    pub(super) fn party_at(
-        &mut self,
-        now: Instant,
-        at: SocketAddr,
-        peer_id: Option<&Identity>,
-    ) -> Party {
+    fn party_at(&self, now: Instant, at: SocketAddr, peer_id: Option<&Identity>) -> Option<Party> {
         let fits = |id: &Option<Identity>, moved: Option<Instant>| {
             id.as_ref() == peer_id && moved.is_none_or(|since| now >= since + SETTLED)
         };
-        let sa = self.sas_at(at).find(|sa| fits(&sa.peer_id, sa.moved));
+        let mut sas = self.sas_at(at).filter(|sa| sa.stranger.is_none());
+        let sa = sas.find(|sa| fits(&sa.peer_id, sa.moved));
         let child = || {
             let children = self.places.children.at(at).rev();
             let mut children = children.filter_map(|id| self.children.get(&id));
             children.find(|child| fits(&child.peer_id, child.moved))
         };
         let party = sa.map(|sa| sa.party);
-        let party = party.or_else(|| Some(child()?.party));
-        party.unwrap_or_else(|| Party(self.next_serial()))
+        party.or_else(|| Some(child()?.party))
     }
 
-    /// The peer has proved that it is at `path`, and all SAs with it go there, if it is behind a NAT:
-    /// nobody else's address changes (RFC 3947 section 7). `unproven` is the time if all that has
-    /// come from there is one packet.
+    /// The peer has answered, from where it is, what went there and nowhere else. So it is there,
+    /// and the one that was known there before; what it has lost ends.
+    pub(super) fn proved(&mut self, now: Instant, sa: &mut Sa) {
+        sa.moved = None;
+        if let Some(lost) = self.recognize(now, sa) {
+            self.alive(now, sa);
+            self.event(Event::Recognized {
+                sa: sa.id,
+                path: sa.path,
+                party: sa.party.0,
+            });
+            self.end_lost(now, sa, lost);
+        }
+    }
+
+    /// A stranger that has proved where it is becomes who is known there, or stays the somebody new
+    /// that it was. What it has lost, if it was a stranger.
+    pub(super) fn recognize(&mut self, now: Instant, sa: &mut Sa) -> Option<Lost> {
+        let lost = sa.stranger.take()?;
+        if let Some(known) = self.party_at(now, sa.path.remote, sa.peer_id.as_ref()) {
+            let own: Vec<_> = self.children_of(sa).map(|(id, _)| id).collect();
+            for id in own {
+                if let Some(child) = self.children.get_mut(&id) {
+                    child.party = known;
+                }
+            }
+            sa.party = known;
+        }
+        Some(lost)
+    }
+
+    /// A peer that completes main mode again and again, and nothing else, loses its oldest SA.
+    pub(super) fn limit_strangers(&mut self, now: Instant, sa: &Sa) {
+        let strangers = self.sas_at(sa.path.remote);
+        let strangers = strangers.filter(|other| other.stranger.is_some());
+        let surplus = strangers.map(|other| other.id).skip(STRANGERS - 1);
+        for id in surplus.collect::<Vec<_>>() {
+            self.with_sa(id, |endpoint, other| {
+                endpoint.end_sa(now, other, CloseReason::Replaced);
+            });
+        }
+    }
+
+    /// The peer is at `path`, and all SAs with it go there, if it is behind a NAT: nobody else's
+    /// address changes (RFC 3947 section 7), but where a stranger is, only proof tells. `unproven` is
+    /// the time if all that has come from there is one packet.
     pub(super) fn move_peer(&mut self, sa: &mut Sa, path: Path, unproven: Option<Instant>) {
-        if sa.path != path && sa.nat.remote_behind_nat {
+        let may = sa.nat.remote_behind_nat || (sa.stranger.is_some() && unproven.is_none());
+        if sa.path != path && may {
             for id in self.siblings(sa) {
                 self.with_sa(id, |endpoint, sibling| {
                     endpoint.move_sa(sibling, path, unproven);

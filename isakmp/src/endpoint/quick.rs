@@ -36,6 +36,7 @@ impl Endpoint {
         if let Some(reply) = quick.answered.as_mut().and_then(|a| a.repeat(&digest)) {
             let done = quick.role == Role::Initiator && matches!(quick.state, QuickState::Done);
             let spi = quick.inbound_spi;
+            quick.one_path &= incoming.path == quick.path;
             // It may have been sent again by anybody: what goes out on a timer stays where it was.
             sa.quicks.insert(id, quick);
             if done && !self.inbound_spis.contains(&spi) {

@@ -34,6 +34,7 @@ impl Endpoint {
             child: None,
             inbound_spi: self.new_spi(),
             path: sa.path,
+            one_path: true,
             retransmit: None,
             answered: None,
             job: None,

@@ -122,6 +122,7 @@ impl Endpoint {
             child: Some(Box::new(child)),
             inbound_spi,
             path: incoming.path,
+            one_path: true,
             retransmit: None,
             answered: Some(Answered::new(digest, None)),
             job: None,
@@ -237,8 +238,11 @@ impl Endpoint {
         quick.state = QuickState::Done;
         quick.until = now + self.config.timers.remember;
         // It has received message 2 where that went; from elsewhere, this alone has come.
-        let unproven = (incoming.path != quick.path).then_some(now);
-        self.move_peer(sa, incoming.path, unproven);
+        let proof = quick.one_path && incoming.path == quick.path;
+        self.move_peer(sa, incoming.path, (!proof).then_some(now));
+        if proof && incoming.path == sa.path {
+            self.proved(now, sa);
+        }
         self.establish_child(now, sa, quick, sa.path);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::crumbs::Opening;
 use super::dispatch::Incoming;
 use super::main_mode::NONCE_LEN;
-use super::state::{Answered, Sa, State};
+use super::state::{Answered, Lost, Sa, State};
 use super::{Endpoint, digest, source_of};
 use crate::config::Path;
 use crate::error::Error;
@@ -286,12 +286,14 @@ impl Endpoint {
         }
         self.send(incoming.path, &reply, sa.fragmentation);
         sa.answered = Some(Answered::new(digest, Some(reply)));
-        self.establish(now, sa, incoming.path, identity);
-        if notifies.contains(&Notify::INITIAL_CONTACT) {
-            self.initial_contact(now, sa);
+        sa.stranger = Some(if notifies.contains(&Notify::INITIAL_CONTACT) {
+            Lost::All
         } else if sa.first_contact {
-            self.forget_siblings(now, sa);
-        }
+            Lost::Isakmp
+        } else {
+            Lost::Nothing
+        });
+        self.establish(now, sa, incoming.path, identity);
         Ok(())
     }
 

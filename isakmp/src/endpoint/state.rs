@@ -1,3 +1,4 @@
+use super::informational::ASK_SOON;
 use crate::config::{ChildRequest, Dpd, Path, Peer};
 use crate::event::{ChildId, ChildSa, Role, SaId};
 use crate::keys::{Cookies, Keys};
@@ -89,12 +90,24 @@ impl Answered {
     }
 }
 
+/// What a peer says it has lost of what it had with us before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Nothing,
+    /// Its ISAKMP SAs: the vendor ID of Windows. Its ESP SAs may live on.
+    Isakmp,
+    /// All: INITIAL-CONTACT.
+    All,
+}
+
 /// Dead peer detection of one SA.
 #[derive(Debug)]
 pub(super) struct DpdState {
     /// When to ask (again).
     pub(super) due: Instant,
     pub(super) sequence: u32,
+    /// Where the question with that number went.
+    pub(super) asked: Option<Path>,
     pub(super) unanswered: u32,
 }
 
@@ -128,6 +141,9 @@ pub(super) struct Sa {
     pub(super) seconds: u64,
     pub(super) peer_id: Option<Identity>,
     pub(super) party: Party,
+    /// While the peer has not proved where it is, it is nobody known, and what it says it has lost
+    /// waits.
+    pub(super) stranger: Option<Lost>,
     /// Since when the peer is where it is, if nothing has come back from there yet.
     pub(super) moved: Option<Instant>,
     pub(super) handshake: Option<Box<Handshake>>,
@@ -196,6 +212,7 @@ impl Sa {
             seconds: 0,
             peer_id: None,
             party: Party::default(),
+            stranger: Some(Lost::Nothing),
             moved: None,
             handshake: Some(Box::default()),
             keys: None,
@@ -237,12 +254,22 @@ impl Sa {
         self.dpd_capable && self.established() && !self.replaced
     }
 
+    /// When to ask the peer that has been heard now. A stranger soon, whatever comes from it: the
+    /// answer proves where it is.
+    pub(super) fn ask_at(&self, now: Instant, dpd: Dpd) -> Instant {
+        if self.stranger.is_none() {
+            return now + dpd.interval;
+        }
+        let soon = now + ASK_SOON;
+        self.dpd.as_ref().map_or(soon, |state| state.due.min(soon))
+    }
+
     /// Puts off when the peer is to be asked, if there is such a time.
     pub(super) fn heard(&mut self, now: Instant, dpd: Dpd) -> bool {
-        let asked = self.is_asked();
+        let (asked, due) = (self.is_asked(), self.ask_at(now, dpd));
         match &mut self.dpd {
             Some(state) if asked => {
-                state.due = now + dpd.interval;
+                state.due = due;
                 state.unanswered = 0;
                 true
             }
@@ -303,6 +330,8 @@ pub(super) struct Quick {
     pub(super) inbound_spi: u32,
     /// Where the last message that belongs to it came from.
     pub(super) path: Path,
+    /// Message 2 has gone nowhere but there: who answers it is there.
+    pub(super) one_path: bool,
     pub(super) retransmit: Option<Retransmit>,
     pub(super) answered: Option<Answered>,
     pub(super) job: Option<u64>,

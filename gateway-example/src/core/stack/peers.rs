@@ -34,6 +34,7 @@ impl Stack {
                     took,
                 });
             }
+            isakmp::Event::Recognized { sa, path, party } => self.recognize(sa, path, party),
             isakmp::Event::PathChanged { sa, new, .. } => {
                 if let Some(&peer) = self.peer_of_sa.get(&sa) {
                     self.move_peer(peer, new);
@@ -96,16 +97,19 @@ impl Stack {
         }
     }
 
-    /// The peer of a new ISAKMP SA: the one who made others before, or who has none left and was at
-    /// that very address and port, or a new one.
-    fn peer_at(&mut self, sa: isakmp::SaId, path: Path, party: u64) -> PeerId {
+    /// Who is known as `party`, or has no SAs left and was at that very address and port.
+    fn known(&self, path: Path, party: u64) -> Option<PeerId> {
         let bare = |p: &Peer| p.isakmp.is_empty() && p.children.is_empty();
         let find = |fits: &dyn Fn(&Peer) -> bool| {
             let known = self.peers.iter().find(|(_, p)| fits(p));
             known.map(|(id, _)| *id)
         };
-        let known = find(&|p| p.party == party);
-        let known = known.or_else(|| find(&|p| p.path == path && bare(p)));
+        find(&|p| p.party == Some(party)).or_else(|| find(&|p| p.path == path && bare(p)))
+    }
+
+    /// The peer of a new ISAKMP SA: one that is known, or a new one.
+    fn peer_at(&mut self, sa: isakmp::SaId, path: Path, party: Option<u64>) -> PeerId {
+        let known = party.and_then(|party| self.known(path, party));
         let id = known.unwrap_or_else(|| {
             self.serial += 1;
             let id = PeerId(self.serial);
@@ -131,6 +135,27 @@ impl Stack {
             peer.isakmp.push(sa);
         }
         id
+    }
+
+    /// The peer of `sa` has proved where it is: it is the one known there, unless it has begun anew.
+    fn recognize(&mut self, sa: isakmp::SaId, path: Path, party: u64) {
+        let Some(&peer) = self.peer_of_sa.get(&sa) else {
+            return;
+        };
+        let known = self.known(path, party).filter(|known| *known != peer);
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        entry.party = Some(party);
+        if let Some(known) = known {
+            if self.has_tunnel(peer) {
+                if let Some(entry) = self.peers.get_mut(&known) {
+                    entry.party = None;
+                }
+            } else {
+                self.absorb(peer, known);
+            }
+        }
     }
 
     fn add_child(&mut self, now: Instant, sa: isakmp::ChildSa) {
@@ -209,7 +234,7 @@ impl Stack {
             return;
         };
         let (isakmp, esp) = (!peer.isakmp.is_empty(), !peer.children.is_empty());
-        match (isakmp, esp, self.has_tunnel(peer)) {
+        match (isakmp, esp, self.has_tunnel(id)) {
             (false, false, false) => self.remove_peer(now, id),
             // ESP for which nobody can send a delete any more, or L2TP without ESP.
             (false, true, false) | (_, false, true) => self.begin_grace(now, id),
@@ -226,8 +251,8 @@ impl Stack {
         }
     }
 
-    fn has_tunnel(&self, peer: &Peer) -> bool {
-        let mut paths = peer.l2tp.iter();
+    fn has_tunnel(&self, id: PeerId) -> bool {
+        let mut paths = self.peers.get(&id).into_iter().flat_map(|p| &p.l2tp);
         paths.any(|p| self.l2tp.tunnels_of(p.id).next().is_some())
     }
 
@@ -240,12 +265,14 @@ impl Stack {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
-        let mut sas = peer.isakmp.iter();
+        // Also over an SA of somebody at the same place, who may turn out to be this one.
+        let here = self.peers.values().filter(|p| p.path == peer.path);
+        let mut sas = here.flat_map(|p| &p.isakmp);
         if peer.children.is_empty() && sas.any(|sa| self.isakmp.is_negotiating(*sa)) {
             self.begin_grace(now, id);
         } else if peer.children.is_empty() {
             self.remove_peer(now, id);
-        } else if peer.isakmp.is_empty() && !self.has_tunnel(peer) {
+        } else if peer.isakmp.is_empty() && !self.has_tunnel(id) {
             // The deletes of these SAs were lost, as nobody acknowledges a delete.
             for child in self.sas_of(id).1 {
                 self.isakmp.close_child(now, child);
@@ -358,8 +385,7 @@ impl Stack {
         let mut paths = self.peers.get(&known)?.l2tp.iter();
         let same_ports = paths
             .any(|p| p.id == path && p.local_port == local_port && p.remote_port == remote_port);
-        let busy = self.has_tunnel(self.peers.get(&stray)?);
-        if known == stray || !same_ports || busy {
+        if known == stray || !same_ports || self.has_tunnel(stray) {
             return None;
         }
         self.absorb(stray, known);
@@ -389,12 +415,12 @@ impl Stack {
         for path in &gone.l2tp {
             self.peer_of_path.remove(&path.id);
         }
-        (entry.path, entry.party) = (gone.path, gone.party);
+        (entry.path, entry.party) = (gone.path, gone.party.or(entry.party));
         entry.isakmp.extend(gone.isakmp);
         entry.children.extend(gone.children);
-        self.event(Event::PeerDown { peer: stray });
-        self.event(Event::PathChanged {
-            peer: known,
+        self.event(Event::PeerKnown {
+            peer: stray,
+            known,
             path: gone.path,
         });
     }
