@@ -199,13 +199,13 @@ impl<T: Moment> Sadb<T> {
 
     /// Receiving SAs.
     #[must_use]
-    pub fn inbound_len(&self) -> usize {
+    pub fn inbound_count(&self) -> usize {
         self.inbound.len()
     }
 
     /// Sending SAs.
     #[must_use]
-    pub fn outbound_len(&self) -> usize {
+    pub fn outbound_count(&self) -> usize {
         self.outbound.len()
     }
 

@@ -54,7 +54,7 @@ fn old_and_new_sas_live_side_by_side() {
     let mut late = packets[2].clone();
     let range = 0..late.len();
     assert_eq!(receiver.open(now, &mut late, range), Err(OpenError::NoSa));
-    assert_eq!((receiver.inbound_len(), sender.outbound_len()), (1, 1));
+    assert_eq!((receiver.inbound_count(), sender.outbound_count()), (1, 1));
 }
 
 /// Each packet is counted once, as what became of it; each reason has a word of its own.

@@ -61,7 +61,7 @@ fn cve_2025_39965_spis_0_to_255() {
         packet[..4].copy_from_slice(&spi.to_be_bytes());
         assert_eq!(sadb.open(now, &mut packet, 0..100), Err(OpenError::NoSa));
     }
-    assert_eq!((sadb.inbound_len(), sadb.outbound_len()), (0, 0));
+    assert_eq!((sadb.inbound_count(), sadb.outbound_count()), (0, 0));
     let mut config = config(suites()[0]);
     config.spi = 256;
     sadb.insert_inbound(now, &config, 1).unwrap();

@@ -48,7 +48,7 @@ impl Keys {
         Self {
             hash: h,
             cipher,
-            encryption: stretch(h, &skeyid_e, cipher.key_len()),
+            encryption: stretch(h, &skeyid_e, cipher.key_length()),
             skeyid,
             skeyid_d,
             skeyid_a,

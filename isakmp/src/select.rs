@@ -303,7 +303,7 @@ impl ChildRules {
             !offer.udp || self.natt_port
         };
         let mode = offer.mode == Mode::Transport || self.tunnel;
-        carrier && mode && offer.pfs.map(Group::public_len) == self.key_exchange
+        carrier && mode && offer.pfs.map(Group::public_length) == self.key_exchange
     }
 }
 

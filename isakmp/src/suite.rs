@@ -67,7 +67,7 @@ impl Cipher {
         }
     }
 
-    pub(crate) const fn key_len(self) -> usize {
+    pub(crate) const fn key_length(self) -> usize {
         match self {
             Self::Des => 8,
             Self::TripleDes => 24,
@@ -190,7 +190,7 @@ impl Group {
 
     /// Length of a public value in bytes.
     #[must_use]
-    pub const fn public_len(self) -> usize {
+    pub const fn public_length(self) -> usize {
         match self {
             Self::Modp768 => 96,
             Self::Modp1024 => 128,
@@ -335,7 +335,7 @@ impl EspCipher {
 
     /// Length of [`ChildKeys::encryption`](crate::ChildKeys::encryption) in bytes.
     #[must_use]
-    pub const fn key_len(self) -> usize {
+    pub const fn key_length(self) -> usize {
         match self {
             Self::Des => 8,
             Self::TripleDes => 24,
@@ -395,7 +395,7 @@ impl EspIntegrity {
 
     /// Length of the key in bytes.
     #[must_use]
-    pub const fn key_len(self) -> usize {
+    pub const fn key_length(self) -> usize {
         match self {
             Self::HmacMd5_96 => 16,
             Self::HmacSha1_96 => 20,

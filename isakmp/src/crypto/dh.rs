@@ -51,7 +51,7 @@ pub(crate) fn public(group: Group, private: &Secret) -> Option<Vec<u8>> {
 ///
 /// `None` if the peer's value is of the wrong length, trivial, or not on the curve.
 pub(crate) fn shared(group: Group, private: &Secret, peer: &[u8]) -> Option<Secret> {
-    (peer.len() == group.public_len()).then_some(())?;
+    (peer.len() == group.public_length()).then_some(())?;
     compute(group, private, Some(peer)).map(Secret::new)
 }
 

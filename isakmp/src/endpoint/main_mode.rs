@@ -89,7 +89,7 @@ impl Endpoint {
         if !NONCE_LENGTHS.contains(&nonce.len()) {
             return Err(Error::Malformed("isakmp_nonce_length"));
         }
-        if public.len() != sa.suite.group.public_len() {
+        if public.len() != sa.suite.group.public_length() {
             return Err(Error::InvalidKeyExchange);
         }
         if let Some(dialect) = sa.dialect {

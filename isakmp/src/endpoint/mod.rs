@@ -133,7 +133,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// What is wrong with the configuration; the old one stays.
-    pub fn set_config(&mut self, _now: Instant, config: Arc<Config>) -> Result<(), ConfigError> {
+    pub fn set_config(&mut self, config: Arc<Config>) -> Result<(), ConfigError> {
         config.check()?;
         self.psks = Psks::new(&config.psks);
         self.config = config;

@@ -88,8 +88,8 @@ impl Endpoint {
             nonces: [quick.initiator_nonce.clone(), quick.responder_nonce.clone()],
             spis: [quick.inbound_spi, child.outbound_spi],
             lengths: [
-                suite.cipher.key_len(),
-                suite.integrity.map_or(0, EspIntegrity::key_len),
+                suite.cipher.key_length(),
+                suite.integrity.map_or(0, EspIntegrity::key_length),
             ],
         };
         let work = Work {

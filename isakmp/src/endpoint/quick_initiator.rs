@@ -156,7 +156,7 @@ impl Endpoint {
             return Err(Error::Unexpected("isakmp_not_offered"));
         };
         let public = message.only(payload::KEY_EXCHANGE);
-        if public.map(<[u8]>::len) != chosen.pfs.map(crate::suite::Group::public_len) {
+        if public.map(<[u8]>::len) != chosen.pfs.map(crate::suite::Group::public_length) {
             return Err(Error::InvalidKeyExchange);
         }
         let mut lifetime = self.config.policy.child_lifetime;

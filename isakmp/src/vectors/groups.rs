@@ -65,10 +65,10 @@ fn wycheproof_invalid_points_are_refused_and_secrets_right() {
                 continue;
             };
             let mut private = unhex(&get("private"));
-            while private.len() > group.public_len() / 2 && private[0] == 0 {
+            while private.len() > group.public_length() / 2 && private[0] == 0 {
                 private.remove(0);
             }
-            while private.len() < group.public_len() / 2 {
+            while private.len() < group.public_length() / 2 {
                 private.insert(0, 0);
             }
             let shared = crypto::shared(group, &Secret::new(private), point);
@@ -94,13 +94,13 @@ fn modp_public_values_agree_and_trivial_ones_are_refused() {
         let (pa, pb) = (public(&a), public(&b));
         assert_eq!(
             (pa.len(), pb.len()),
-            (group.public_len(), group.public_len())
+            (group.public_length(), group.public_length())
         );
         let shared = |key, peer: &[u8]| crypto::shared(group, key, peer).unwrap();
         assert_eq!(shared(&a, &pb).as_bytes(), shared(&b, &pa).as_bytes());
         let prime = crypto::prime(group).unwrap();
         let small = |n: u8| {
-            let mut value = vec![0; group.public_len()];
+            let mut value = vec![0; group.public_length()];
             *value.last_mut().unwrap() = n;
             value
         };
@@ -121,7 +121,7 @@ fn modp_public_values_agree_and_trivial_ones_are_refused() {
             below,
             prime,
             above,
-            vec![0xff; group.public_len()],
+            vec![0xff; group.public_length()],
             short,
             long,
             Vec::new(),
@@ -160,7 +160,7 @@ fn nist_kas_validity_of_the_curves() {
         let Some((group, hash)) = nist_curve(&case["section"]) else {
             continue;
         };
-        let length = group.public_len() / 2;
+        let length = group.public_length() / 2;
         let coordinate = |name: &str| padded(&case[name], length);
         let peer = [coordinate("QeCAVSx"), coordinate("QeCAVSy")].concat();
         let own = [coordinate("QeIUTx"), coordinate("QeIUTy")].concat();
@@ -188,7 +188,7 @@ fn nist_kas_points_are_accepted() {
         let Some((group, _)) = nist_curve(&case["section"]) else {
             continue;
         };
-        let length = group.public_len() / 2;
+        let length = group.public_length() / 2;
         for side in ["QeCAVS", "QeIUT"] {
             let mut point = padded(&case[&format!("{side}x")], length);
             point.extend(padded(&case[&format!("{side}y")], length));
@@ -277,8 +277,8 @@ fn leading_zeros_of_a_secret_are_kept() {
         let peer = crypto::private_key(group, &mut rng);
         let peer = crypto::public(group, &peer).unwrap();
         let length = match group {
-            Group::Ecp256 => group.public_len() / 2,
-            _ => group.public_len(),
+            Group::Ecp256 => group.public_length() / 2,
+            _ => group.public_length(),
         };
         let found = (0..5000).any(|_| {
             let own = crypto::private_key(group, &mut rng);

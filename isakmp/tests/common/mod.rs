@@ -232,7 +232,11 @@ pub(crate) fn assert_matching(a: &ChildSa, b: &ChildSa, context: &str) {
     ] {
         assert_eq!(x.encryption(), y.encryption(), "{context}");
         assert_eq!(x.integrity(), y.integrity(), "{context}");
-        assert_eq!(x.encryption().len(), a.suite.cipher.key_len(), "{context}");
+        assert_eq!(
+            x.encryption().len(),
+            a.suite.cipher.key_length(),
+            "{context}"
+        );
     }
     assert_ne!(
         a.inbound_keys.encryption(),

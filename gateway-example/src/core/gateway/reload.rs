@@ -91,7 +91,7 @@ impl Gateway {
         let rules = Arc::new(sides::firewall_config(&config));
         self.firewall.set_config(rules)?;
         let stack = convert::stack_server(&config);
-        if let Err(e) = self.stack.set_config(now, stack) {
+        if let Err(e) = self.stack.set_config(stack) {
             // It was good before.
             let rules = Arc::new(sides::firewall_config(&self.config));
             self.firewall.set_config(rules)?;

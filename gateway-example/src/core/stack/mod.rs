@@ -179,12 +179,12 @@ impl Stack {
     ///
     /// # Errors
     /// Which part refused its configuration, and why; nothing has changed then.
-    pub fn set_config(&mut self, now: Instant, mut config: StackConfig) -> Result<(), StackError> {
+    pub fn set_config(&mut self, mut config: StackConfig) -> Result<(), StackError> {
         config.isakmp.deferred_jobs = self.deferred_jobs;
         let ppp = Arc::new(config.ppp);
         ppp::Link::new(Arc::clone(&ppp), self.role, (self.entropy)())?;
         let key_log = config.isakmp.key_log;
-        self.isakmp.set_config(now, Arc::new(config.isakmp))?;
+        self.isakmp.set_config(Arc::new(config.isakmp))?;
         self.key_log = key_log;
         self.ppp = ppp;
         Ok(())

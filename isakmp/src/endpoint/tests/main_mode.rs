@@ -312,7 +312,7 @@ fn cve_2026_35332_points_that_are_none() {
     for group in [Group::Ecp256, Group::Ecp384, Group::Ecp521] {
         let good = good(group);
         assert_eq!(accepts(group, &good), [true; 2], "{group}");
-        let half = group.public_len() / 2;
+        let half = group.public_length() / 2;
         let mut off = good.clone();
         off[half - 1] ^= 1;
         let mut other = good.clone();
@@ -320,11 +320,11 @@ fn cve_2026_35332_points_that_are_none() {
         let swapped = [&good[half..], &good[..half]].concat();
         for bad in [
             // Infinity has no coordinates; this is what some write for it.
-            vec![0; group.public_len()],
+            vec![0; group.public_length()],
             off,
             other,
             swapped,
-            vec![0xff; group.public_len()],
+            vec![0xff; group.public_length()],
             // Compressed, with SEC1's form byte, X alone, cut, empty.
             [&[2][..], &good[..half]].concat(),
             [&[4][..], &good].concat(),
