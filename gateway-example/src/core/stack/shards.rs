@@ -48,7 +48,8 @@ pub struct EspCounts {
     pub dropped_out: Vec<(&'static str, u64)>,
 }
 
-/// A database for each shard. A pair of SAs is in that of its inbound SPI, which is drawn at random.
+/// A database for each shard. A pair of SAs is in that of its inbound SPI, which is drawn at random,
+/// but for what is sealed with DES.
 pub(in crate::core) struct Shards {
     sadbs: Vec<esp::Sadb>,
     spread: Option<Arc<dyn Spread>>,
@@ -71,15 +72,25 @@ impl Shards {
         outbound: &esp::SaConfig,
         owner: u64,
     ) -> Result<OutboundId, esp::SaError> {
-        let shard = self.of(inbound.spi);
-        let sadb = self.sadbs.get_mut(shard);
-        let sadb = sadb.ok_or(esp::SaError::DuplicateSpi(inbound.spi))?;
+        let shard = match outbound.suite.cipher() {
+            // Packets of all these SAs fill the same lanes, where they are sealed together.
+            esp::Cipher::DesCbc | esp::Cipher::TripleDesCbc => 0,
+            _ => self.of(inbound.spi),
+        };
+        let none = esp::SaError::DuplicateSpi(inbound.spi);
+        let sadb = self.sadbs.get_mut(shard).ok_or(none)?;
         let id = sadb.insert_outbound(now, outbound, owner)?;
-        if let Err(e) = sadb.insert_inbound(now, inbound, owner) {
-            sadb.remove_outbound(id);
+        let outbound = OutboundId { shard, id };
+        let shard = self.of(inbound.spi);
+        let inserted = match self.sadbs.get_mut(shard) {
+            Some(sadb) => sadb.insert_inbound(now, inbound, owner),
+            None => Err(none),
+        };
+        if let Err(e) = inserted {
+            self.remove_outbound(outbound);
             return Err(e);
         }
-        Ok(OutboundId { shard, id })
+        Ok(outbound)
     }
 
     /// Removes both SAs of a pair.
@@ -87,6 +98,12 @@ impl Shards {
         let shard = self.of(inbound_spi);
         if let Some(sadb) = self.sadbs.get_mut(shard) {
             sadb.remove_inbound(inbound_spi);
+        }
+        self.remove_outbound(outbound);
+    }
+
+    fn remove_outbound(&mut self, outbound: OutboundId) {
+        if let Some(sadb) = self.sadbs.get_mut(outbound.shard) {
             sadb.remove_outbound(outbound.id);
         }
     }
