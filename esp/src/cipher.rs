@@ -39,17 +39,6 @@ pub(crate) enum Engine {
     WideGcm(Box<wide::Key>, [u8; 4]),
 }
 
-/// What may be encrypted side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lanes {
-    /// Texts of one SA.
-    OneKey,
-    /// Texts of all SAs with DES, as many as [`des::BLOCKS`].
-    Des,
-    /// Texts of all SAs with 3DES, as many.
-    TripleDes,
-}
-
 /// Bytes of AES-GCM's ICV (RFC 4106 section 6).
 const GCM_ICV: usize = 16;
 
@@ -115,12 +104,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn lanes(&self) -> Lanes {
-        match self {
-            Self::Des(_) => Lanes::Des,
-            Self::TripleDes(_) => Lanes::TripleDes,
-            _ => Lanes::OneKey,
-        }
+    /// Whether texts of any such SAs are encrypted side by side, as many as [`des::BLOCKS`].
+    pub(crate) fn is_des(&self) -> bool {
+        matches!(self, Self::Des(_) | Self::TripleDes(_))
     }
 
     /// CBC of each of `texts` behind its IV, block by block side by side.
@@ -135,8 +121,8 @@ impl Engine {
         }
     }
 
-    /// Like [`encrypt_many`](Self::encrypt_many), with an engine for each of at most
-    /// [`des::BLOCKS`] texts, all of DES or all of 3DES.
+    /// Like [`encrypt_many`](Self::encrypt_many), with an engine of DES or 3DES for each of at most
+    /// [`des::BLOCKS`] texts.
     pub(crate) fn encrypt_each<'a>(
         texts: impl Iterator<Item = (&'a Self, &'a [u8], &'a mut [u8])>,
     ) {

@@ -1,5 +1,5 @@
 use crate::batch::Seal;
-use crate::cipher::{Engine, Lanes};
+use crate::cipher::Engine;
 use crate::integrity::{BATCH, Hasher, Signed, Work, macs};
 use crate::lanes::des;
 use crate::lanes::hash::Tag;
@@ -324,12 +324,9 @@ pub(crate) fn protect<'s, 'j, T: Moment + 's>(work: impl Iterator<Item = Item<'s
     all.extend(work.take(SEAL_BATCH));
     // What can be encrypted side by side comes together; sequence numbers have been given.
     let address = |sa: &OutboundSa<T>| core::ptr::from_ref(sa).addr();
-    all.sort_unstable_by_key(|(sa, ..)| (sa.engine.lanes(), address(sa)));
-    for similar in all.chunk_by_mut(|(a, ..), (b, ..)| a.engine.lanes() == b.engine.lanes()) {
-        if similar
-            .first()
-            .is_some_and(|(sa, ..)| sa.engine.lanes() == Lanes::OneKey)
-        {
+    all.sort_unstable_by_key(|(sa, ..)| (sa.engine.is_des(), address(sa)));
+    for similar in all.chunk_by_mut(|(a, ..), (b, ..)| a.engine.is_des() == b.engine.is_des()) {
+        if similar.first().is_some_and(|(sa, ..)| !sa.engine.is_des()) {
             // What has been encrypted is hashed soon, while it is near.
             for part in similar.chunks_mut(BATCH) {
                 part.chunk_by_mut(of_one_sa).for_each(encrypt);

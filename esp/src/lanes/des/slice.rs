@@ -171,8 +171,8 @@ impl Each<1> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Each<4> {
-    #[cfg(target_arch = "x86_64")]
     pub(super) fn encrypt(&self, avx2: fearless_simd::Avx2, blocks: &mut [[u8; 8]]) {
         padded(blocks, |blocks| crypt_256(avx2, self.rounds(), blocks));
     }
