@@ -218,6 +218,27 @@ macro_rules! sha256_macs {
     } };
 }
 
+/// `$make!` with what SHA-1 consists of, behind what is `$own` to it.
+macro_rules! sha1_parts {
+    ($make:ident, $($own:tt)*) => {
+        $make!(
+            $($own)*, SHA1_ORDER, sha1_load, abcd, e, sha1_four, _mm_sha1nexte_epu32, twenty, sha1_bits,
+            sha1_outer, sha1_tag
+        );
+    };
+}
+
+/// The same of SHA-256.
+macro_rules! sha256_parts {
+    ($make:ident, $($own:tt)*) => {
+        $make!(
+            $($own)*, SHA256_ORDER, sha256_load, abef, cdgh, sha256_four, _mm_add_epi32, sixteen,
+            sha256_bits, sha256_outer, sha256_tag
+        );
+    };
+}
+pub(super) use {sha1_parts, sha256_parts};
+
 /// HMAC of one message.
 macro_rules! one_mac {
     ($name:ident, $order:ident, $load:ident, $a:ident, $b:ident, $four:ident, $add:ident, $all:ident, $bits:ident, $outer:ident, $tag:ident) => { sha! {
@@ -249,35 +270,11 @@ macro_rules! one_mac {
     } };
 }
 
-one_mac!(
-    sha1_one,
-    SHA1_ORDER,
-    sha1_load,
-    abcd,
-    e,
-    sha1_four,
-    _mm_sha1nexte_epu32,
-    twenty,
-    sha1_bits,
-    sha1_outer,
-    sha1_tag
-);
+sha1_parts!(one_mac, sha1_one);
 sha1_macs!(sha1_two, 2, [0 1]);
 sha1_macs!(sha1_three, 3, [0 1 2]);
 sha1_macs!(sha1_quad, 4, [0 1 2 3]);
-one_mac!(
-    sha256_one,
-    SHA256_ORDER,
-    sha256_load,
-    abef,
-    cdgh,
-    sha256_four,
-    _mm_add_epi32,
-    sixteen,
-    sha256_bits,
-    sha256_outer,
-    sha256_tag
-);
+sha256_parts!(one_mac, sha256_one);
 sha256_macs!(sha256_two, 2, [0 1]);
 
 sha! {

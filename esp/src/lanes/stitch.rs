@@ -3,8 +3,8 @@
 use super::aes::keys::RoundKeys;
 use super::hash::{Key, Tag};
 use super::sha_ni::{
-    SHA1_ORDER, SHA256_ORDER, sha1_bits, sha1_four, sha1_load, sha1_outer, sha1_tag, sha256_bits,
-    sha256_four, sha256_load, sha256_outer, sha256_tag, twenty,
+    SHA1_ORDER, SHA256_ORDER, sha1_bits, sha1_four, sha1_load, sha1_outer, sha1_parts, sha1_tag,
+    sha256_bits, sha256_four, sha256_load, sha256_outer, sha256_parts, sha256_tag, twenty,
 };
 use super::sha256::K;
 use super::sixteen;
@@ -162,34 +162,8 @@ macro_rules! stitched {
     } };
 }
 
-stitched!(
-    with_sha1,
-    5,
-    SHA1_ORDER,
-    sha1_load,
-    abcd,
-    e,
-    sha1_four,
-    _mm_sha1nexte_epu32,
-    twenty,
-    sha1_bits,
-    sha1_outer,
-    sha1_tag
-);
-stitched!(
-    with_sha256,
-    4,
-    SHA256_ORDER,
-    sha256_load,
-    abef,
-    cdgh,
-    sha256_four,
-    _mm_add_epi32,
-    sixteen,
-    sha256_bits,
-    sha256_outer,
-    sha256_tag
-);
+sha1_parts!(stitched, with_sha1, 5);
+sha256_parts!(stitched, with_sha256, 4);
 
 sha! {
     fn any_sha1(keys: &RoundKeys, key: &Key, packet: &mut [u8], suffix: Option<[u8; 4]>) -> Tag {
