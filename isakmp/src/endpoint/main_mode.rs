@@ -245,10 +245,7 @@ impl Endpoint {
             Some(old) => (sa.party, sa.stranger) = (old.party, old.stranger),
             None => sa.party = Party(self.next_serial()),
         }
-        let lost = match proof {
-            true => self.recognize(now, sa),
-            false => None,
-        };
+        let lost = if proof { self.recognize(now, sa) } else { None };
         self.stats.established += 1;
         let lifetime = std::time::Duration::from_secs(sa.seconds);
         sa.expires = Some(now + lifetime);

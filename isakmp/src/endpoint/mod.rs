@@ -415,11 +415,8 @@ impl Endpoint {
         let deadline = sa.next_deadline();
         // What has been put off is looked at when it would have been due, and is put off then: that is
         // less work than to do it with each packet.
-        let looked_at = sa
-            .deadline
-            .zip(deadline)
-            .is_some_and(|(old, new)| old <= new);
-        if !looked_at && sa.deadline != deadline {
+        let both = sa.deadline.zip(deadline);
+        if both.is_none_or(|(old, new)| new < old) {
             if let Some(at) = sa.deadline.take() {
                 self.deadlines.remove(&(at, Owner::Sa(sa.id)));
             }
