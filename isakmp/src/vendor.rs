@@ -100,6 +100,10 @@ impl Capabilities {
                 _ => {}
             }
         }
+        if config.vendor_ids == VendorIds::None {
+            // It takes two to announce.
+            (found.dialect, found.dpd, found.fragmentation) = (None, false, None);
+        }
         found
     }
 

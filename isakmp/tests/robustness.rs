@@ -309,6 +309,9 @@ fn without_vendor_ids_there_is_no_nat_traversal() {
     assert!(established(&mut net, 1));
     let [client, _] = children(&mut net);
     assert!(!client[0].udp_encapsulation);
+    // Nor is a peer asked that we have not told that we would.
+    net.run_for(Duration::from_secs(180));
+    assert_eq!(net.b.endpoint.stats().dpd_asked, 0);
 }
 
 fn quick_messages(sent: &[common::Packet]) -> Vec<common::Packet> {
