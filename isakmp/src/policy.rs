@@ -130,6 +130,11 @@ impl Policy {
         policy
     }
 
+    /// The lifetime of an ISAKMP SA in seconds, as it can be offered.
+    pub(crate) fn phase1_seconds(&self) -> u32 {
+        u32::try_from(self.phase1_lifetime.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// The named policies that accept a suite which this one does not.
     pub(crate) fn accepting(accepts: impl Fn(&Self) -> bool) -> Vec<&'static str> {
         // Made once: anybody can have us explain a refusal.

@@ -42,12 +42,8 @@ impl Endpoint {
         let first = *suites
             .first()
             .ok_or(Error::Refused("isakmp_no_proposals"))?;
-        let seconds = self.config.policy.phase1_lifetime.as_secs();
-        let sa_body = offer_phase1(
-            &suites,
-            u32::try_from(seconds).unwrap_or(u32::MAX),
-            self.config.habits.style,
-        );
+        let seconds = self.config.policy.phase1_seconds();
+        let sa_body = offer_phase1(&suites, seconds, self.config.habits.style);
         let mut chain = Chain::default().with(payload::SA, sa_body.clone());
         for body in Capabilities::announce(&self.config) {
             chain.push(payload::VENDOR_ID, body);
@@ -62,7 +58,7 @@ impl Endpoint {
         ));
         sa.started = Some(now);
         sa.peer = Some(peer);
-        sa.seconds = seconds;
+        sa.seconds = seconds.into();
         sa.handshake().sa_body = sa_body;
         sa.wanted = wanted;
         sa.replaces = replaces;

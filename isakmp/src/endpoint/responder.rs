@@ -124,7 +124,7 @@ impl Endpoint {
             });
             return Err(Error::Refused("no_proposal_chosen"));
         };
-        let own = self.config.policy.phase1_lifetime.as_secs();
+        let own = u64::from(self.config.policy.phase1_seconds());
         Ok(Opening {
             sa_body: sa_body.to_vec(),
             answer: chosen.answer(),

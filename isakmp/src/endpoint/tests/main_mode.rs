@@ -362,3 +362,22 @@ fn vid_initial_contact_counts_after_authentication_and_spares_esp() {
         assert!(pair.server.poll_transmit().is_some());
     }
 }
+
+/// "Never" is a lifetime that an owner may want; a peer that names none does not have it overflow.
+#[test]
+fn a_lifetime_without_end_is_none_too_long() {
+    let mut pair = Pair::idle();
+    let mut config = (*pair.server.config).clone();
+    config.policy.phase1_lifetime = Duration::MAX;
+    pair.server.config = Arc::new(config);
+    pair.connect(0);
+    let sa = pair.client.sas.values_mut().next().unwrap();
+    let message = &mut pair.client.transmits[0].payload;
+    for bytes in [message, &mut sa.handshake().sa_body] {
+        let duration = bytes.windows(4).position(|b| b == [0, 12, 0, 4]).unwrap();
+        // An attribute that nobody knows.
+        bytes[duration + 1] = 60;
+    }
+    pair.run();
+    assert!(pair.established());
+}
