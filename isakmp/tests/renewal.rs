@@ -361,3 +361,33 @@ fn a_shorter_lifetime_of_the_responder_is_told_and_kept() {
         (120, 120)
     );
 }
+
+/// The owner ends an SA while its successor is being negotiated: it does not come back.
+#[test]
+fn an_sa_that_is_ended_while_it_is_renewed_has_no_successor() {
+    let mut net = connected(29);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a.endpoint.rekey(now, client[0].sa);
+    net.a.endpoint.close_child(now, client[0].child);
+    net.a.endpoint.close(now, client[0].sa);
+    net.run_for(Duration::from_secs(120));
+    assert_eq!(net.a.endpoint.sa_count(), 0);
+    assert_eq!(net.b.endpoint.sa_count(), 0);
+}
+
+/// Pairs outlive their ISAKMP SA, also one that is ended while it renews them: that is tried again.
+#[test]
+fn a_renewal_is_not_lost_with_the_sa_that_it_was_under_way_on() {
+    let mut net = connected(30);
+    let [client, _] = children(&mut net);
+    let now = net.now;
+    net.a_to_b.loss = 1.0;
+    net.a.endpoint.rekey_child(now, client[0].child);
+    net.a.endpoint.close(now, client[0].sa);
+    net.run_for(Duration::from_secs(5));
+    net.a_to_b = Link::PERFECT;
+    assert_eq!(net.a.endpoint.child_count(), 1);
+    net.run_for(Duration::from_secs(40));
+    assert_eq!(children(&mut net)[0].len(), 2);
+}

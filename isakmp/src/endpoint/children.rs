@@ -45,9 +45,6 @@ impl Endpoint {
                 child.sa = heir;
             }
         }
-        if reason == CloseReason::Local {
-            return;
-        }
         let mut wanted = std::mem::take(&mut sa.wanted);
         let open = sa.quicks.iter().filter(|(_, q)| q.unfinished().is_some());
         for id in open.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -56,7 +53,8 @@ impl Endpoint {
                 wanted.extend(quick.wanted);
             }
         }
-        match heir {
+        // What the owner ends goes on nowhere else; what was to be renewed is again, in time.
+        match heir.filter(|_| reason != CloseReason::Local) {
             Some(heir) => {
                 self.with_sa(heir, |endpoint, heir| {
                     heir.wanted.append(&mut wanted);

@@ -211,11 +211,16 @@ impl Endpoint {
         .ok_or(Error::NoSuchSa)
     }
 
-    /// Ends an ISAKMP SA; its children live on.
+    /// Ends an ISAKMP SA, and the successor that it is being replaced by; its children live on.
     pub fn close(&mut self, now: Instant, sa: SaId) {
-        self.with_sa(sa, |endpoint, sa| {
-            endpoint.end_sa(now, sa, CloseReason::Local);
-        });
+        let renewing = self.sas.get(&sa).is_some_and(|sa| sa.renewing);
+        let mut all = self.sas.values().filter(|_| renewing);
+        let successor = all.find(|other| other.replaces == Some(sa)).map(|sa| sa.id);
+        for id in [successor, Some(sa)].into_iter().flatten() {
+            self.with_sa(id, |endpoint, sa| {
+                endpoint.end_sa(now, sa, CloseReason::Local);
+            });
+        }
     }
 
     /// Ends a pair of ESP SAs.
