@@ -139,11 +139,10 @@ impl Endpoint {
         if sa.used_ids.len() >= MAX_USED_IDS {
             return Err(Error::Limit("isakmp_message_ids_limit"));
         }
-        if sa.used_ids.insert(id) {
-            Ok(())
-        } else {
-            Err(Error::Unexpected("isakmp_message_id_replayed"))
+        if sa.own_ids.contains(&id) || !sa.used_ids.insert(id) {
+            return Err(Error::Unexpected("isakmp_message_id_replayed"));
         }
+        Ok(())
     }
 
     /// The two ends: ours, the peer's.

@@ -344,3 +344,21 @@ fn message_3_from_elsewhere_moves_only_who_is_behind_a_nat() {
         assert_eq!(child.moved.is_some(), behind_nat);
     }
 }
+
+/// What we have said ourselves has a right HASH; sent back when we have forgotten it, it begins
+/// nothing, and is no sign of life.
+#[test]
+fn our_own_message_1_begins_no_quick_mode_when_it_is_sent_back() {
+    let mut pair = Pair::new(1);
+    let quick_1 = pair.sent.iter().find(|message| message[18] == 32);
+    let mut quick_1 = quick_1.unwrap().clone();
+    pair.now += pair.client.config.timers.remember;
+    pair.client.handle_timeout(pair.now);
+    while pair.client.poll_transmit().is_some() {}
+    let error = pair
+        .client
+        .handle_datagram(pair.now, Pair::path(), &mut quick_1)
+        .unwrap_err();
+    assert_eq!(error.reason(), "isakmp_message_id_replayed");
+    assert!(pair.client.poll_transmit().is_none());
+}
