@@ -10,6 +10,7 @@ use common::{
 };
 use isakmp::{Dpd, Event, Path};
 use simnet::{Link, Node, Pair};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -400,4 +401,104 @@ fn a_peer_that_is_not_behind_a_nat_is_not_followed() {
         elsewhere.remote.set_port(33_559);
         assert!(net.b.endpoint.note_traffic(now, server[0].child, elsewhere));
     }
+}
+
+/// The owner turns dead peer detection off while SAs are up that were to be asked.
+#[test]
+fn dead_peer_detection_can_be_turned_off() {
+    let mut net = pair(server_config(), peer(), Net::ClientNat, Link::PERFECT, 46);
+    assert!(established(&mut net, 1));
+    let mut config = server_config();
+    config.dpd = None;
+    net.b.endpoint.set_config(Arc::new(config)).unwrap();
+    let asked = net.b.endpoint.stats().dpd_asked;
+    net.run_for(Duration::from_secs(180));
+    assert_eq!(net.b.endpoint.stats().dpd_asked, asked);
+    assert_eq!(net.b.endpoint.child_count(), 1);
+}
+
+/// An answer that takes longer than the time between two questions is one (RFC 3706 section 6.2).
+#[test]
+fn a_slow_peer_is_not_dead() {
+    let mut config = client_config();
+    config.dpd = None;
+    let slow = Link {
+        latency: Duration::from_millis(1600),
+        ..Link::PERFECT
+    };
+    let mut net = pair_of(config, server_config(), Net::ClientNat, slow, 47);
+    let path = client_path(&net.a);
+    net.a.endpoint.connect(net.now, path, peer()).unwrap();
+    assert!(established(&mut net, 1));
+    net.run_for(Duration::from_secs(180));
+    assert!(!has(&net.b.events, "dpd_timeout"));
+    assert!(net.b.endpoint.stats().dpd_answered > 0);
+}
+
+/// Who has a call of its own sends its ESP from the address of another, under whose identity it has
+/// authenticated, for as long as it likes: the other's next ISAKMP SA is the other's all the same.
+#[test]
+fn who_pretends_to_be_at_anothers_address_is_not_taken_for_it() {
+    let mut net = connected(Net::ClientNat, 48);
+    let victim = children(&mut net)[1][0].clone();
+    let mut config = client_config();
+    config.dpd = None;
+    let mut other = pair_of(config, server_config(), Net::ClientNat, Link::PERFECT, 49);
+    std::mem::swap(&mut other.b, &mut net.b);
+    other.now = net.now;
+    other.a.shift += 7000;
+    let path = client_path(&other.a);
+    other.a.endpoint.connect(other.now, path, peer()).unwrap();
+    let both =
+        |a: &mut Host, b: &mut Host| a.endpoint.child_count() == 1 && b.endpoint.child_count() == 2;
+    assert!(other.run_until(Duration::from_secs(30), both));
+    let pretender = children(&mut other)[1][1].clone();
+    std::mem::swap(&mut other.b, &mut net.b);
+    net.now = other.now;
+    for _ in 0..14 {
+        let now = net.now;
+        let there = net
+            .b
+            .endpoint
+            .note_traffic(now, pretender.child, victim.path);
+        assert!(there);
+        net.run_for(Duration::from_secs(5));
+    }
+    let now = net.now;
+    let sa = children(&mut net)[0][0].sa;
+    net.a.endpoint.rekey(now, sa);
+    net.run_for(Duration::from_secs(1));
+    let party = |e: &Event| match e {
+        Event::Established { party, sa, .. } => Some((*sa, *party)),
+        Event::Recognized { party, sa, .. } => Some((*sa, Some(*party))),
+        _ => None,
+    };
+    let parties: Vec<_> = net.b.events.iter().filter_map(party).collect();
+    let of = |sa| parties.iter().rev().find(|(id, _)| *id == sa).unwrap().1;
+    let newest = parties.last().unwrap().0;
+    assert!(newest != victim.sa && newest != pretender.sa);
+    assert_ne!(of(newest), of(pretender.sa));
+    assert_eq!(of(newest), of(victim.sa));
+}
+
+/// Who has seen the last message of main mode sends it from elsewhere first: the client stays with
+/// the address that it has asked.
+#[test]
+fn the_answer_to_message_5_from_elsewhere_moves_no_client() {
+    let mut net = pair(server_config(), peer(), Net::Direct, Link::PERFECT, 50);
+    let elsewhere = "203.0.113.66:500".parse().unwrap();
+    let mut seen = 0;
+    let up = net.run_until(Duration::from_secs(30), |a, b| {
+        for (_, to, payload) in &b.sent[seen..] {
+            let main_6 = payload.get(18..20) == Some(&[2, 1]);
+            if main_6 {
+                a.handle(b.now, (elsewhere, *to, payload.clone()));
+            }
+        }
+        seen = b.sent.len();
+        a.endpoint.child_count() == 1 && b.endpoint.child_count() == 1
+    });
+    assert!(up);
+    let moved = |e: &Event| matches!(e, Event::PathChanged { .. });
+    assert!(!net.a.events.iter().any(moved));
 }

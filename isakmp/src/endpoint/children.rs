@@ -314,9 +314,10 @@ impl Endpoint {
         }
     }
 
-    /// The peer has no ISAKMP SA but `sa`. Its ESP SAs may live on: those of Windows do.
+    /// The peer had no ISAKMP SA before `sa`. Its ESP SAs may live on: those of Windows do.
     fn forget_siblings(&mut self, now: Instant, sa: &Sa) {
-        for id in self.siblings(sa) {
+        let older = self.siblings(sa).into_iter().filter(|id| *id < sa.id);
+        for id in older {
             self.with_sa(id, |endpoint, other| {
                 endpoint.close_sa(now, other, CloseReason::InitialContact);
             });

@@ -70,6 +70,10 @@ impl Endpoint {
     }
 
     fn handle_notify(&mut self, now: Instant, sa: &mut Sa, notify: &Notify<'_>, path: Path) {
+        // A delete before it in the same message has ended the SA.
+        if !sa.established() {
+            return;
+        }
         match notify.kind {
             Notify::R_U_THERE if sa.is_spi(notify.spi) => {
                 self.follow(now, sa, notify.data, path);
@@ -77,12 +81,18 @@ impl Endpoint {
                 self.notify(sa, Notify::R_U_THERE_ACK, PROTO_ISAKMP, &spi, notify.data);
             }
             Notify::R_U_THERE_ACK => {
-                let answers = |dpd: &&mut DpdState| dpd.sequence.to_be_bytes() == notify.data;
-                let Some(dpd) = sa.dpd.as_mut().filter(answers) else {
+                let number = <[u8; 4]>::try_from(notify.data).map(u32::from_be_bytes);
+                let (Some(dpd), Ok(number)) = (&mut sa.dpd, number) else {
                     return;
                 };
-                // Once: anybody can send the answer again.
-                let there = dpd.asked.take_if(|asked| *asked == path).is_some();
+                // Each counts once, as anybody can send an answer again; not only the newest, as one
+                // may take longer than the time between two questions (RFC 3706 section 6.2).
+                let age = dpd.sequence.wrapping_sub(number);
+                let news = age < dpd.unanswered;
+                let there = age == 0 && dpd.asked.take_if(|asked| *asked == path).is_some();
+                if !news && !there {
+                    return;
+                }
                 self.stats.dpd_answered += 1;
                 self.alive(now, sa);
                 if there && sa.path == path {
@@ -233,6 +243,8 @@ impl Endpoint {
     /// Asks a silent peer; false if it has been asked often enough.
     pub(super) fn ask(&mut self, now: Instant, sa: &mut Sa) -> bool {
         let (Some(dpd), Some(state)) = (self.config.dpd, &mut sa.dpd) else {
+            // Nobody is asked any more.
+            sa.dpd = None;
             return true;
         };
         if state.unanswered >= dpd.retries {

@@ -249,7 +249,8 @@ impl Endpoint {
             self.fail_sa(now, sa, RefusedReason::InvalidIdentity, &hint);
             return Err(Error::Refused("invalid_identity"));
         }
-        self.establish(now, sa, incoming.path, identity);
+        // From elsewhere it has been sent on: the peer stays where message 5 found it.
+        self.establish(now, sa, sa.path, identity);
         Ok(())
     }
 }

@@ -116,14 +116,24 @@ impl Endpoint {
             .filter_map(|id| self.sas.get(&id).map(|sa| &**sa))
     }
 
-    /// Who is known at `at` and says it is `peer_id`.
+    /// Who is known at `at` and says it is `peer_id`: first of all who has proved that it is there.
     ///
     /// Nobody is known there who has come by one packet just now: anybody who saw that packet can
     /// have sent it from this address first.
     fn party_at(&self, now: Instant, at: SocketAddr, peer_id: Option<&Identity>) -> Option<Party> {
-        let fits = |id: &Option<Identity>, moved: Option<Instant>| {
-            id.as_ref() == peer_id && moved.is_none_or(|since| now >= since + SETTLED)
-        };
+        let proven = |moved: Option<Instant>| moved.is_none();
+        let settled = |moved: Option<Instant>| moved.is_none_or(|since| now >= since + SETTLED);
+        self.party_that(at, peer_id, proven)
+            .or_else(|| self.party_that(at, peer_id, settled))
+    }
+
+    fn party_that(
+        &self,
+        at: SocketAddr,
+        peer_id: Option<&Identity>,
+        known: impl Fn(Option<Instant>) -> bool,
+    ) -> Option<Party> {
+        let fits = |id: &Option<Identity>, moved| id.as_ref() == peer_id && known(moved);
         let mut sas = self.sas_at(at).filter(|sa| sa.stranger.is_none());
         let sa = sas.find(|sa| fits(&sa.peer_id, sa.moved));
         let child = || {

@@ -237,4 +237,66 @@ fn recorded_dead_peer_detection_does_not_keep_a_dead_peer_alive() {
     assert_eq!(due(&pair), before);
     ask(&mut pair, 8);
     assert_eq!(due(&pair), before + Duration::from_secs(3));
+    // Nor is the newest answer, when it comes again.
+    pair.now = due(&pair);
+    pair.server.handle_timeout(pair.now);
+    let sa = pair.server.sas.values().next().unwrap();
+    let asked = sa.dpd.as_ref().unwrap().sequence.to_be_bytes();
+    let answer = |pair: &mut Pair| {
+        pair.notify_with_id(10, Notify::R_U_THERE_ACK, &cookies, &asked)
+            .unwrap();
+        due(pair)
+    };
+    let before = answer(&mut pair);
+    assert_eq!(before, pair.now + Duration::from_secs(30));
+    pair.now += Duration::from_secs(3);
+    assert_eq!(answer(&mut pair), before);
+}
+
+/// INITIAL-CONTACT is about what came before.
+#[test]
+fn initial_contact_over_an_older_sa_spares_newer_ones() {
+    let mut pair = Pair::new(1);
+    let mut config = (*pair.client.config).clone();
+    config.habits.initial_contact = false;
+    pair.client.config = Arc::new(config);
+    pair.connect(1);
+    pair.run();
+    assert_eq!(pair.alive(), (2, 2));
+    let cookies = pair.cookies();
+    pair.notify_with_id(5, Notify::INITIAL_CONTACT, &cookies, &[])
+        .unwrap();
+    assert_eq!(pair.alive(), (2, 2));
+}
+
+/// What follows a delete of the SA itself in one message does not move what has ended.
+#[test]
+fn an_sa_that_has_ended_goes_nowhere() {
+    let mut pair = Pair::new(1);
+    for sa in pair.server.sas.values_mut() {
+        sa.nat.remote_behind_nat = true;
+    }
+    let cookies = pair.cookies();
+    let there = notify_payload(&Notify {
+        protocol: 1,
+        kind: Notify::R_U_THERE,
+        spi: &cookies,
+        data: &[0x7f, 0, 0, 9],
+    });
+    let chain = delete(1, &cookies).with(payload::NOTIFICATION, there);
+    let sa = pair.client.sas.values().next().unwrap();
+    let iv = sa.keys.as_ref().unwrap().iv(77);
+    let informational = ExchangeType::Informational;
+    let (mut message, _) = seal_phase2(sa, informational, 77, &iv, &[], chain).unwrap();
+    let mut path = swap(Pair::path());
+    path.remote.set_port(501);
+    while pair.server.poll_event().is_some() {}
+    pair.server
+        .handle_datagram(pair.now, path, &mut message)
+        .unwrap();
+    assert_eq!(pair.server.sas.len(), 0);
+    let places = format!("{:?}", pair.server.places);
+    assert!(places.contains("sas: Index({})"), "{places}");
+    let last = std::iter::from_fn(|| pair.server.poll_event()).last();
+    assert!(matches!(last, Some(Event::Closed { .. })), "{last:?}");
 }
