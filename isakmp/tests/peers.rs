@@ -338,6 +338,26 @@ fn of_main_modes_without_proof_of_the_path_few_stay() {
     }
 }
 
+/// Nor does one that proves where it is, and says of no SA that it has lost it. What is negotiated over
+/// an SA stays when that goes.
+#[test]
+fn of_main_modes_of_one_peer_few_stay() {
+    for place in [Net::Direct, Net::ClientNat] {
+        let mut config = server_config();
+        config.dpd = None;
+        let mut client = client_config();
+        client.habits.initial_contact = false;
+        let mut net = pair_of(client, config, place, Link::PERFECT, 51);
+        for count in 1..=20 {
+            let (now, path) = (net.now, client_path(&net.a));
+            net.a.endpoint.connect(now, path, peer()).unwrap();
+            net.run_for(Duration::from_secs(2));
+            assert_eq!(net.b.endpoint.sa_count(), count.min(8), "{place:?}");
+            assert_eq!(net.b.endpoint.child_count(), count, "{place:?}");
+        }
+    }
+}
+
 /// Who completes main mode where another has been made to appear is not that other.
 #[test]
 fn who_connects_where_another_was_made_to_appear_is_somebody_else() {

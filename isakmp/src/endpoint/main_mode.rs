@@ -273,9 +273,7 @@ impl Endpoint {
         if let Some(lost) = lost {
             self.end_lost(now, sa, lost);
         }
-        if sa.stranger.is_some() {
-            self.limit_strangers(now, sa);
-        }
+        self.limit_sas(now, sa);
         if let Some(old) = sa.replaces.take() {
             self.adopt_children(now, old, sa);
         }

@@ -4,7 +4,7 @@
 use super::Endpoint;
 use super::state::{Child, Lost, Party, Sa};
 use crate::config::Path;
-use crate::event::{ChildId, CloseReason, Event, SaId};
+use crate::event::{ChildId, CloseReason, Event, Role, SaId};
 use crate::wire::Identity;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -15,6 +15,9 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// SAs at one place whose peers have not proved that they are there.
 const STRANGERS: usize = 4;
+
+/// SAs that one peer has made.
+const OF_ONE_PEER: usize = 8;
 
 /// Established SAs and children by the peer's address.
 #[derive(Debug, Default)]
@@ -157,6 +160,7 @@ impl Endpoint {
                 party: sa.party.0,
             });
             self.end_lost(now, sa, lost);
+            self.limit_sas(now, sa);
         }
     }
 
@@ -176,11 +180,17 @@ impl Endpoint {
         Some(lost)
     }
 
-    /// A peer that completes main mode again and again, and nothing else, loses its oldest SA.
-    pub(super) fn limit_strangers(&mut self, now: Instant, sa: &Sa) {
-        let strangers = self.sas_at(sa.path.remote);
-        let strangers = strangers.filter(|other| other.stranger.is_some());
-        let surplus = strangers.map(|other| other.id).skip(STRANGERS - 1);
+    /// A peer that completes main mode again and again loses its oldest SA, the sooner if that is all
+    /// it does.
+    pub(super) fn limit_sas(&mut self, now: Instant, sa: &Sa) {
+        let stranger = sa.stranger.is_some();
+        let alike = |other: &&Sa| match stranger {
+            true => other.stranger.is_some(),
+            false => other.party == sa.party && other.role == Role::Responder,
+        };
+        let most = if stranger { STRANGERS } else { OF_ONE_PEER };
+        let alike = self.sas_at(sa.path.remote).filter(alike);
+        let surplus = alike.map(|other| other.id).skip(most - 1);
         for id in surplus.collect::<Vec<_>>() {
             self.with_sa(id, |endpoint, other| {
                 endpoint.end_sa(now, other, CloseReason::Replaced);
