@@ -12,7 +12,8 @@ use std::time::Duration;
 /// Where a message goes or comes from, and on which of our addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path {
-    /// Our address and port.
+    /// Our address and port: the one a datagram came to, never an unspecified one, as NAT detection
+    /// compares it with what the peer has sent to.
     pub local: SocketAddr,
     /// The peer's address and port.
     pub remote: SocketAddr,
