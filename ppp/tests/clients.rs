@@ -10,7 +10,7 @@ mod common;
 
 use common::*;
 use md5::{Digest as _, Md5};
-use ppp::{AuthMethod, Config, Event, NetworkProtocol, Received, wire::ChapValue};
+use ppp::{AuthMethod, Config, Event, NetworkProtocol, Proof, Received, wire::ChapValue};
 use std::time::Duration;
 
 const MRU_1400: (u8, &[u8]) = (1, &[0x05, 0x78]);
@@ -491,6 +491,27 @@ fn mikrotik() {
 fn openwrt() {
     hang_up(&mut as_server(&OPENWRT, WITH_PAP));
     hang_up(&mut as_client(&OPENWRT));
+}
+
+/// RFC 1334 section 2.2.1: a request that is repeated has another identifier each time, and gets
+/// the answer that the first one got.
+#[test]
+fn pap_repeats_with_another_identifier() {
+    let alice = pap_request(b"alice", PASSWORD.as_bytes());
+    let mut b = Bench::asking_server(pap_server());
+    b.password = None;
+    // The owner is slow: one request.
+    b.say(PAP, 1, 1, &alice).unwrap();
+    b.say(PAP, 1, 2, &alice).unwrap();
+    let asked = |e: &Event| matches!(e, Event::Authenticate(_));
+    assert_eq!(b.events.iter().filter(|e| asked(e)).count(), 1);
+    b.link.authenticate(b.now, accept(Proof::default())).unwrap();
+    b.drain();
+    assert_eq!(b.expect(PAP, 2).id, 2);
+    // And the answer was lost.
+    b.say(PAP, 1, 3, &alice).unwrap();
+    assert_eq!(b.expect(PAP, 2).id, 3);
+    assert_eq!(b.events.iter().filter(|e| asked(e)).count(), 1);
 }
 
 /// Section 9: its client does not speak L2TP. Its server asks with MRU, authentication, magic.

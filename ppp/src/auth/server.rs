@@ -112,14 +112,21 @@ impl ServerAuth {
         if packet.code != expected {
             return Err(Error::UnexpectedPhase);
         }
-        if let Some((id, answer)) = &self.answered
-            && *id == packet.id
-        {
-            out.push(answer.clone());
+        // Each time that PAP repeats its request, the identifier is another (RFC 1334 section 2.2.1).
+        let same = |id: u8| self.method == AuthMethod::Pap || id == packet.id;
+        if let Some((_, answer)) = self.answered.as_ref().filter(|(id, _)| same(*id)) {
+            let mut answer = answer.clone();
+            if let Some(id) = answer.get_mut(1) {
+                *id = packet.id;
+            }
+            out.push(answer);
             return Ok(Step::Nothing);
         }
-        match &self.state {
-            State::Judging { id } if *id == packet.id => return Ok(Step::Nothing),
+        match self.state {
+            State::Judging { id } if same(id) => {
+                self.state = State::Judging { id: packet.id };
+                return Ok(Step::Nothing);
+            }
             State::Asking => {}
             State::Accepted | State::Judging { .. } | State::Refused => {
                 return Err(Error::UnexpectedPhase);
