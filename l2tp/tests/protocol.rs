@@ -104,7 +104,7 @@ fn a_mandatory_stranger_ends_what_it_is_about_and_another_does_not() {
         } else {
             MessageType::SCCRP
         };
-        assert_eq!(said[0].kind(), Some(expected));
+        assert_eq!((said[0].kind(), said[0].tunnel), (Some(expected), 3));
         assert_eq!(script.end.empty(), mandatory);
         // In a message of a call.
         let mut script = Script::new(Config::default());

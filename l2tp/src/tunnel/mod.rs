@@ -182,6 +182,11 @@ impl Tunnel {
         let error = Some((code, text));
         let reason = CloseReason::ProtocolError(why);
         if !message.kind.is_of_call() {
+            if self.peer_id() == 0 {
+                // It was to say where answers go.
+                let theirs = message.word(AvpType::ASSIGNED_TUNNEL_ID);
+                self.channel.peer_tunnel = theirs.unwrap_or(0);
+            }
             let stop = Stop {
                 result: StopResult::GENERAL_ERROR,
                 error,
