@@ -195,8 +195,11 @@ impl Tcp {
     }
 
     fn from_syn(segment: &Segment) -> Self {
+        let mut client = Side::start(segment);
+        // The server may leave the data behind a SYN (RFC 7413 section 3.1).
+        client.max_end = segment.seq.wrapping_add(1);
         Self {
-            sides: [Side::start(segment), Side::default()],
+            sides: [client, Side::default()],
             scales: [segment.scale.unwrap_or(NO_SCALE), 0],
             ..Self::default()
         }
@@ -296,7 +299,7 @@ impl Tcp {
         if sender.is_known() {
             return self.data(way, segment);
         }
-        if segment.ack != receiver.end {
+        if after(receiver.max_end, segment.ack) {
             return false;
         }
         let mut started = Side::start(segment);

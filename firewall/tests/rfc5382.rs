@@ -81,6 +81,26 @@ fn rfc5382_req_2() {
     );
 }
 
+/// Data may come with the SYN, and a server may take it or leave it (RFC 7413 section 3.1).
+#[test]
+fn tcp_fast_open() {
+    for taken in [1001, 1101] {
+        let mut net = net(nat());
+        let syn = Tcp::new(SYN, 1000, 0).data(100);
+        let public = net.tcp_out(HERE, THERE, syn).unwrap();
+        for never in [1000, 1102] {
+            let answer = Tcp::new(SYN | ACK, 5000, never);
+            assert!(net.tcp_back(THERE, public, answer).is_err());
+        }
+        let answer = Tcp::new(SYN | ACK, 5000, taken);
+        assert_eq!(net.tcp_back(THERE, public, answer), Ok(HERE));
+        let data = Tcp::new(ACK, taken, 5001).data(200);
+        assert!(net.tcp_out(HERE, THERE, data).is_ok());
+        let answer = Tcp::new(ACK, 5001, taken + 200).data(10);
+        assert!(net.tcp_back(THERE, public, answer).is_ok());
+    }
+}
+
 /// Simultaneous open.
 #[test]
 fn rfc5382_req_2a() {
