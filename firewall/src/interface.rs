@@ -183,10 +183,13 @@ impl Interfaces {
             }
             limited = true;
         }
+        !limited && !self.is_behind_any(source)
+    }
+
+    pub(crate) fn is_behind_any(&self, address: IpAddr) -> bool {
         let [v4, v6] = &self.lengths;
-        let lengths = if source.is_ipv4() { v4 } else { v6 };
-        let elsewhere = |length: &u8| self.behind.contains_key(&Prefix::new(source, *length));
-        !limited && !lengths.keys().any(elsewhere)
+        let mut lengths = if address.is_ipv4() { v4 } else { v6 }.keys();
+        lengths.any(|length| self.behind.contains_key(&Prefix::new(address, *length)))
     }
 }
 

@@ -198,7 +198,7 @@ pub struct Interface {
     pub only_source: Option<Ipv4Addr>,
     /// Networks behind it. If there are any, nothing else may come from here (nor
     /// [`only_source`](Self::only_source)), and none of them from elsewhere; their directed
-    /// broadcasts are dropped.
+    /// broadcasts are dropped. Loopback addresses are nobody's, unless they are among these.
     pub networks: Vec<Prefix>,
     /// The router's own addresses here: packets to them are [`Verdict::Local`](crate::Verdict),
     /// packets from them are dropped.

@@ -264,7 +264,10 @@ impl Firewall {
     /// Sources that cannot be (BCP 38, LAND).
     pub(crate) fn check_source(&self, from: &Interface, view: &Packet) -> Result<(), DropReason> {
         let source = view.source;
+        // On no wire (RFC 1122 section 3.2.1.3), unless an interface says so.
+        let inward = |a: IpAddr| a.is_loopback() && !self.interfaces.is_behind_any(a);
         let nowhere = match (source, view.destination) {
+            _ if inward(source) || inward(view.destination) => true,
             (IpAddr::V4(v4), _) => {
                 let [first, ..] = v4.octets();
                 v4.is_broadcast() || first == 0
@@ -272,7 +275,6 @@ impl Firewall {
             // An IPv4 address in IPv6's clothes (RFC 4942 section 2.2).
             (IpAddr::V6(v6), IpAddr::V6(to)) => {
                 v6.is_unspecified()
-                    || v6.is_loopback()
                     || v6.to_ipv4_mapped().is_some()
                     || to.to_ipv4_mapped().is_some()
             }

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use etherparse::PacketBuilder;
 use firewall::{DropReason, Filtering, Interface, Prefix, Protocol, Rule, RuleAction, Verdict};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -112,6 +113,50 @@ fn cve_2023_36671_and_2024_3661_leaked_routes() {
     let mut net = net_of(nat(), call, Interface::public());
     let leaked = net.back(udp((ALICE, 1), (PUBLIC, 2)));
     assert_eq!(dropped(leaked), Some(DropReason::Spoofed));
+}
+
+/// What is for a host alone is on no wire (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3): a
+/// system behind that routes it would take it.
+#[test]
+fn cve_2020_8558_loopback_addresses() {
+    let mut config = nat();
+    config.rules = vec![Rule::new(RuleAction::Allow)];
+    let mut net = net(config);
+    let loopback = Ipv4Addr::new(127, 0, 0, 1);
+    let to_v6 = |to: u16| {
+        let mut packet = Vec::new();
+        let from = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9].map(u16::to_be_bytes);
+        let to = [0, 0, 0, 0, 0, 0, 0, to].map(u16::to_be_bytes);
+        let addresses = (from.as_flattened(), to.as_flattened());
+        PacketBuilder::ipv6(
+            addresses.0.try_into().unwrap(),
+            addresses.1.try_into().unwrap(),
+            64,
+        )
+        .udp(1, 2)
+        .write(&mut packet, b"?")
+        .unwrap();
+        packet
+    };
+    assert!(net.out(to_v6(2)).is_ok());
+    for packet in [
+        udp((ALICE, 1), (loopback, 2)),
+        udp((loopback, 1), (SERVER, 2)),
+        to_v6(1),
+    ] {
+        let sent = net.out(packet);
+        assert_eq!(dropped(sent), Some(DropReason::Spoofed));
+    }
+    for (from, to) in [(SERVER, loopback), (loopback, PUBLIC)] {
+        let came = net.back(udp((from, 1), (to, 2)));
+        assert_eq!(dropped(came), Some(DropReason::Spoofed));
+    }
+    // Unless an interface says that they are behind it, as in a test on one machine.
+    let mut wan = Interface::public();
+    wan.networks = vec![Prefix::new(loopback.into(), 8)];
+    let mut net = net_of(nat(), Interface::private(), wan);
+    let public = net.map((ALICE, 1), (loopback, 2));
+    assert_eq!(net.answer((loopback, 2), public), Ok((ALICE, 1)));
 }
 
 /// Forged ICMP errors: they must quote a live flow, a segment in its window, and no MTU that no

@@ -505,7 +505,9 @@ fn pap_repeats_with_another_identifier() {
     b.say(PAP, 1, 2, &alice).unwrap();
     let asked = |e: &Event| matches!(e, Event::Authenticate(_));
     assert_eq!(b.events.iter().filter(|e| asked(e)).count(), 1);
-    b.link.authenticate(b.now, accept(Proof::default())).unwrap();
+    b.link
+        .authenticate(b.now, accept(Proof::default()))
+        .unwrap();
     b.drain();
     assert_eq!(b.expect(PAP, 2).id, 2);
     // And the answer was lost.

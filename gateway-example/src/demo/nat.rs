@@ -4,7 +4,7 @@ use super::timeline::Timeline;
 use crate::capture::{parse_udp, udp_packet};
 use crate::core::{HEADROOM, Severity};
 use crate::io::now;
-use firewall::{Firewall, Ingress, Interface, InterfaceId, Verdict};
+use firewall::{Firewall, Ingress, Interface, InterfaceId, Prefix, Verdict};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,7 +43,9 @@ impl Nat {
         config.nat = vec![firewall::Nat::new(PUBLIC)];
         let mut firewall = Firewall::new(Arc::new(config), rng).map_err(io::Error::other)?;
         let lan = firewall.add_interface(Interface::private());
-        let wan = firewall.add_interface(Interface::public());
+        let mut internet = Interface::public();
+        internet.networks = vec![Prefix::new(Ipv4Addr::LOCALHOST.into(), 8)];
+        let wan = firewall.add_interface(internet);
         let (to_self, from_wan) = mpsc::channel(512);
         Ok(Self {
             firewall,
