@@ -137,7 +137,7 @@ pub struct Limits {
     pub half_open_time: Duration,
     /// ISAKMP SAs in all. Default 65,536.
     pub sas: usize,
-    /// Pairs of ESP SAs of one ISAKMP SA. Default 32.
+    /// Pairs of ESP SAs of one ISAKMP SA, and of one peer that has connected to us. Default 32.
     pub children_per_sa: usize,
     /// Quick modes of one ISAKMP SA that are under way or remembered. Default 32.
     pub quick_modes_per_sa: usize,

@@ -324,12 +324,11 @@ impl Endpoint {
         }
     }
 
-    /// A peer that negotiates ever more children loses its oldest.
+    /// A peer that negotiates ever more children loses its oldest, whichever of its SAs made them.
     pub(super) fn limit_children(&mut self, now: Instant, sa: &mut Sa) {
-        let mut own = self
-            .children_of(sa)
-            .filter(|(_, c)| c.sa == sa.id)
-            .map(|(id, _)| id);
+        let counts = |c: &Child| c.sa == sa.id || (c.peer.is_none() && sa.peer.is_none());
+        let own = self.children_of(sa).filter(|(_, c)| counts(c));
+        let mut own = own.map(|(id, _)| id);
         let oldest = own.next();
         let count = own.count() + 1;
         if let Some(oldest) = oldest.filter(|_| count > self.config.limits.children_per_sa) {

@@ -152,6 +152,12 @@ impl Endpoint {
     /// and the one that was known there before; what it has lost ends.
     pub(super) fn proved(&mut self, now: Instant, sa: &mut Sa) {
         sa.moved = None;
+        let own: Vec<_> = self.children_of(sa).map(|(id, _)| id).collect();
+        for id in own {
+            if let Some(child) = self.children.get_mut(&id) {
+                child.moved = None;
+            }
+        }
         if let Some(lost) = self.recognize(now, sa) {
             self.alive(now, sa);
             self.event(Event::Recognized {
