@@ -115,6 +115,13 @@ struct Lane {
     tally: Tally,
 }
 
+impl Lane {
+    /// Whether an identifier is free.
+    fn has_room(&self) -> bool {
+        self.in_flight.len() <= usize::from(u8::MAX)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Alive,
@@ -278,11 +285,11 @@ impl Group {
         };
         for (index, lane) in untried() {
             match lane.state {
-                State::Alive if lane.in_flight.len() <= usize::from(u8::MAX) => {
+                State::Alive if lane.has_room() => return Choice::Lane(index),
+                State::Alive => return Choice::Busy,
+                State::Dead { until } if until <= now && lane.has_room() => {
                     return Choice::Lane(index);
                 }
-                State::Alive => return Choice::Busy,
-                State::Dead { until } if until <= now => return Choice::Lane(index),
                 State::Dead { .. } | State::Trial => {}
             }
         }
@@ -296,7 +303,7 @@ impl Group {
         };
         match untried().min_by_key(|(_, lane)| revival(lane)) {
             None => Choice::Exhausted,
-            Some((_, lane)) if lane.in_flight.len() > usize::from(u8::MAX) => Choice::Busy,
+            Some((_, lane)) if !lane.has_room() => Choice::Busy,
             Some((index, _)) => Choice::Lane(index),
         }
     }

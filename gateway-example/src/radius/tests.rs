@@ -571,3 +571,25 @@ fn requests_are_remembered_while_they_could_be_replayed_and_no_longer() {
     lab.now += Duration::from_secs(601);
     lab.dynamic(1, &one_more).unwrap();
 }
+
+/// A server that is silent and due for another trial, while it still has all the requests that it
+/// can be told apart by.
+#[test]
+fn a_storm_of_logins_at_a_silent_server_ends() {
+    let mut lab = Lab::new(1, |config| {
+        config.timeout = Duration::from_secs(10);
+        config.tries = 1;
+        config.dead_time = Duration::from_secs(2);
+    });
+    lab.login(0);
+    lab.wait(12);
+    assert!(!lab.client.status().servers[0].1, "silent");
+    for key in 1..=300 {
+        lab.login(key);
+    }
+    lab.wait(3);
+    lab.login(301);
+    assert_eq!(lab.client.status().logins, 301);
+    lab.wait(60);
+    assert_eq!(lab.outcomes().len(), 302);
+}
