@@ -278,9 +278,7 @@ impl<C: Core> Driver<C> {
     }
 
     fn flush(&mut self) {
-        while let Some(job) = self.core.poll_job() {
-            self.devices.lost += u64::from(!self.workers.give(job));
-        }
+        self.workers.give(|| self.core.poll_job());
         while let Some(transmit) = self.core.poll_transmit() {
             match transmit {
                 Transmit::Udp { path, payload } => {
