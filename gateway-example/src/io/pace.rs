@@ -127,7 +127,7 @@ impl Habit {
     /// Notes how long it took.
     pub(super) fn note(&mut self, together: bool, bytes: usize, took: Duration) {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let cost = took.as_nanos() as f32 / (bytes.max(1) as f32 / 1024.0);
+        let cost = took.as_nanos().max(1) as f32 / (bytes.max(1) as f32 / 1024.0);
         let known = &mut self.cost[usize::from(together)];
         *known = Some(known.map_or(cost, |known| {
             // Once in a while something else has had the core.
@@ -222,6 +222,14 @@ mod tests {
             together
         });
         turns.count()
+    }
+
+    /// Where the clock is coarse.
+    #[test]
+    fn work_that_took_no_time_once_is_timed_anew() {
+        let mut habit = Habit::default();
+        habit.note(false, 100_000, Duration::ZERO);
+        assert!(together(&mut habit, [1000, 600]) > 500);
     }
 
     #[test]
