@@ -40,7 +40,7 @@ pub(super) struct RawPpp {
     #[serde(default = "mru")]
     mru: Spanned<u16>,
     #[serde(default = "echo_seconds")]
-    echo_seconds: u64,
+    echo_seconds: Spanned<u64>,
     #[serde(default)]
     ipv6: bool,
 }
@@ -48,8 +48,8 @@ pub(super) struct RawPpp {
 fn mru() -> Spanned<u16> {
     Spanned::new(0..0, 1400)
 }
-fn echo_seconds() -> u64 {
-    30
+fn echo_seconds() -> Spanned<u64> {
+    Spanned::new(0..0, 30)
 }
 
 impl RawPpp {
@@ -77,13 +77,20 @@ impl RawPpp {
                 "choose 576 to 1500; 1400 suits most paths",
             ));
         }
+        if *self.echo_seconds.get_ref() > 86_400 {
+            return Err(check.wrong(
+                &self.echo_seconds,
+                "a client that has gone would be noticed too late",
+                "choose 0 to 86400 seconds; 30 suits most, and 0 asks never",
+            ));
+        }
         Ok(Ppp {
             local: check.ipv4(&self.local)?,
             dns: check.ipv4s(&self.dns)?,
             wins: check.ipv4s(&self.wins)?,
             auth,
             mru: self.mru.into_inner(),
-            echo_seconds: self.echo_seconds,
+            echo_seconds: self.echo_seconds.into_inner(),
             ipv6: self.ipv6,
         })
     }

@@ -105,6 +105,11 @@ fn every_mistake_is_told_what_would_be_right() {
             "the path in quotes",
         ),
         ("echo_seconds = 30", "echo_seconds = -1", "from 0 on"),
+        (
+            "echo_seconds = 30",
+            "echo_seconds = 9000000000000000000",
+            "0 to 86400",
+        ),
         ("mtu = 1400", "mtu = 0", "576 to 9000"),
         ("\"192.168.8.50\"", "\"192.168.8.1\"", "another address"),
         ("\"mschapv2\"", "\"eap\"", "choose from"),
@@ -278,6 +283,10 @@ fn users_and_secrets_may_stand_in_files_of_their_own() {
         (
             "[[user]]\nname = \"ann\"\n",
             "users.toml:2:8: a user has no password",
+        ),
+        (
+            "[[user]]\nname = \"ann\"\npassword = \"\"\n",
+            "users.toml:2:8: the password is empty",
         ),
     ] {
         std::fs::write(&users, wrong).unwrap();

@@ -113,6 +113,13 @@ impl RawUser {
             credential: self.password_credential,
         };
         let password = check.needed_secret(&self.name, "a user", source)?;
+        if password.expose().is_empty() {
+            return Err(check.wrong(
+                &self.name,
+                "the password is empty",
+                "choose one that cannot be guessed",
+            ));
+        }
         let address = self.address.as_ref().map(|a| check.ipv4(a)).transpose()?;
         if users.contains_key(self.name.get_ref()) {
             return Err(check.wrong(
