@@ -399,6 +399,8 @@ fn a_new_configuration_comes_whole_or_not_at_all_and_connections_stay() {
         now,
         changed(|new| {
             new.users.get_mut("bob").unwrap().password = Secret::new("other".into());
+            // From her next call on.
+            new.users.get_mut("ann").unwrap().idle_timeout = Some(Duration::from_secs(60));
             new.ppp.echo_seconds = 29;
             new.pool.range = "192.168.201.1-192.168.201.9".parse().unwrap();
         }),
@@ -406,7 +408,12 @@ fn a_new_configuration_comes_whole_or_not_at_all_and_connections_stay() {
     let changes: Vec<_> = changes.unwrap().iter().map(|c| c.key.clone()).collect();
     assert_eq!(
         changes,
-        ["pool.range", "ppp.echo_seconds", "user.bob.password"]
+        [
+            "pool.range",
+            "ppp.echo_seconds",
+            "user.ann.idle_timeout_seconds",
+            "user.bob.password"
+        ]
     );
     office.world.run_for(Duration::from_secs(5));
     assert!(office.world.host(bob).gone.is_some());

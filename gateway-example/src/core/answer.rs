@@ -267,6 +267,9 @@ impl Gateway {
         for (reason, count) in self.firewall.drops() {
             *counts.entry(("firewall", reason.reason())).or_default() += count;
         }
+        for (reason, count) in self.aaa.drops() {
+            *counts.entry(("radius", reason)).or_default() += count;
+        }
         let tally = &self.book.tally;
         for ((stage, outcome), count) in &tally.negotiations {
             if *outcome != "success" {

@@ -35,6 +35,7 @@ impl Gateway {
             Event::LcpUp {
                 session, peer_mru, ..
             } => {
+                self.begin_anew(now, session);
                 if let Some(entry) = self.sessions.get_mut(&session) {
                     entry.mru = peer_mru;
                 }
@@ -79,6 +80,16 @@ impl Gateway {
             packets_out: 0,
         };
         self.sessions.insert(session, entry);
+    }
+
+    /// A client that was in has negotiated LCP again: that login is over, and another one follows.
+    fn begin_anew(&mut self, now: Instant, session: SessionId) {
+        let was_in = self.sessions.get(&session);
+        if was_in.is_some_and(|entry| entry.leased.is_some())
+            && let Some(peer) = self.release(now, session, "peer_terminated")
+        {
+            self.begin(peer, session);
+        }
     }
 
     /// Does what has been decided about logins and calls.
@@ -158,18 +169,20 @@ impl Gateway {
     }
 
     pub(super) fn close(&mut self, now: Instant, session: SessionId, reason: &str) {
-        let Some(entry) = self.sessions.get(&session) else {
-            return;
-        };
+        if let Some(peer) = self.release(now, session, reason) {
+            self.book.note_closing(peer);
+        }
+    }
+
+    /// Takes back all that a call has; gives whose it is.
+    fn release(&mut self, now: Instant, session: SessionId, reason: &str) -> Option<PeerId> {
+        let entry = self.sessions.get(&session)?;
         let (call, traffic) = (entry.call, entry.traffic());
         self.aaa.end(now, call, reason, traffic);
         // While its peer is known: what accounting says belongs to it.
         self.drain_aaa(now);
         self.by_call.remove(&call);
-        let Some(entry) = self.sessions.remove(&session) else {
-            return;
-        };
-        self.book.note_closing(entry.peer);
+        let entry = self.sessions.remove(&session)?;
         if let Some(address) = entry.leased
             && self.by_address.get(&address) == Some(&session)
         {
@@ -179,5 +192,6 @@ impl Gateway {
             self.firewall.remove_interface(now, interface);
             self.by_interface.remove(&interface);
         }
+        Some(entry.peer)
     }
 }

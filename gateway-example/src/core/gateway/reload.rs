@@ -100,9 +100,13 @@ impl Gateway {
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         self.aaa.reconfigure(now, Arc::clone(&config));
         self.drain_aaa(now);
+        let of = |config: &Config, user: &str| {
+            let user = config.users.get(user)?;
+            Some((user.password.clone(), user.address))
+        };
         let lost = self.sessions.iter().filter(|(_, session)| {
             let user = &session.user;
-            !user.is_empty() && old.users.get(user) != config.users.get(user)
+            !user.is_empty() && of(&old, user) != of(&config, user)
         });
         let lost: Vec<SessionId> = lost.map(|(id, _)| *id).collect();
         for session in lost {

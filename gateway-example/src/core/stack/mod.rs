@@ -49,6 +49,10 @@ pub struct Stack {
     role: ppp::Role,
     entropy: Entropy,
     peers: BTreeMap<PeerId, Peer>,
+    /// Peers by who they are, as far as that is known.
+    parties: HashMap<u64, PeerId>,
+    /// Peers by where they are.
+    places: BTreeSet<(Path, PeerId)>,
     peer_of_sa: HashMap<isakmp::SaId, PeerId>,
     children: HashMap<u64, Child>,
     child_serials: HashMap<isakmp::ChildId, u64>,
@@ -65,6 +69,8 @@ pub struct Stack {
     serial: u64,
     key_log: bool,
     deferred_jobs: bool,
+    /// All there is has been ended: who is on the way in is turned away.
+    closing: bool,
     drops: BTreeMap<&'static str, u64>,
 }
 
@@ -146,6 +152,8 @@ impl Stack {
             role: config.role,
             entropy,
             peers: BTreeMap::new(),
+            parties: HashMap::default(),
+            places: BTreeSet::new(),
             peer_of_sa: HashMap::default(),
             children: HashMap::default(),
             child_serials: HashMap::default(),
@@ -159,6 +167,7 @@ impl Stack {
             serial: 0,
             key_log,
             deferred_jobs,
+            closing: false,
             drops: BTreeMap::new(),
         })
     }
@@ -175,7 +184,7 @@ impl Stack {
     // --- commands ---
 
     /// Takes new settings of IKEv1, for negotiations to come, and of PPP, for calls to come. Those
-    /// of L2TP stay.
+    /// of L2TP stay, and so does what [`set_key_log`](Self::set_key_log) has said.
     ///
     /// # Errors
     /// Which part refused its configuration, and why; nothing has changed then.
@@ -183,9 +192,7 @@ impl Stack {
         config.isakmp.deferred_jobs = self.deferred_jobs;
         let ppp = Arc::new(config.ppp);
         ppp::Link::new(Arc::clone(&ppp), self.role, (self.entropy)())?;
-        let key_log = config.isakmp.key_log;
         self.isakmp.set_config(Arc::new(config.isakmp))?;
-        self.key_log = key_log;
         self.ppp = ppp;
         Ok(())
     }
@@ -342,8 +349,9 @@ impl Stack {
         self.drain(now);
     }
 
-    /// Ends all there is.
+    /// Ends all there is, and what comes up later at once.
     pub fn shutdown(&mut self, now: Instant) {
+        self.closing = true;
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
             self.disconnect(now, peer);
         }

@@ -33,6 +33,9 @@ impl Stack {
                     weakness: convert::ike_weakness(suite),
                     took,
                 });
+                if self.closing {
+                    self.isakmp.close(now, sa);
+                }
             }
             isakmp::Event::Recognized { sa, path, party } => self.recognize(sa, path, party),
             isakmp::Event::PathChanged { sa, new, .. } => {
@@ -89,22 +92,65 @@ impl Stack {
     }
 
     fn move_peer(&mut self, peer: PeerId, path: Path) {
-        if let Some(entry) = self.peers.get_mut(&peer)
-            && entry.path != path
-        {
-            entry.path = path;
+        if self.set_path(peer, path) {
             self.event(Event::PathChanged { peer, path });
         }
+    }
+
+    /// Notes where a peer is; false if it was there already.
+    fn set_path(&mut self, peer: PeerId, path: Path) -> bool {
+        let entry = self.peers.get_mut(&peer).filter(|p| p.path != path);
+        let Some(entry) = entry else {
+            return false;
+        };
+        self.places.remove(&(entry.path, peer));
+        self.places.insert((path, peer));
+        entry.path = path;
+        true
+    }
+
+    /// Notes who a peer is, or that somebody else is that now.
+    fn set_party(&mut self, peer: PeerId, party: Option<u64>) {
+        let Some(entry) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.party, party);
+        self.forget_party(peer, before);
+        if let Some(party) = party {
+            self.parties.insert(party, peer);
+        }
+    }
+
+    fn forget_party(&mut self, peer: PeerId, party: Option<u64>) {
+        if let Some(party) = party
+            && self.parties.get(&party) == Some(&peer)
+        {
+            self.parties.remove(&party);
+        }
+    }
+
+    fn take_peer(&mut self, peer: PeerId) -> Option<Peer> {
+        let gone = self.peers.remove(&peer)?;
+        self.places.remove(&(gone.path, peer));
+        self.forget_party(peer, gone.party);
+        Some(gone)
+    }
+
+    /// Everybody at an address and port.
+    fn peers_at(&self, path: Path) -> impl Iterator<Item = (PeerId, &Peer)> {
+        let here = (path, PeerId(0))..=(path, PeerId(u64::MAX));
+        let here = self.places.range(here);
+        here.filter_map(|(_, id)| Some((*id, self.peers.get(id)?)))
     }
 
     /// Who is known as `party`, or has no SAs left and was at that very address and port.
     fn known(&self, path: Path, party: u64) -> Option<PeerId> {
         let bare = |p: &Peer| p.isakmp.is_empty() && p.children.is_empty();
-        let find = |fits: &dyn Fn(&Peer) -> bool| {
-            let known = self.peers.iter().find(|(_, p)| fits(p));
-            known.map(|(id, _)| *id)
-        };
-        find(&|p| p.party == Some(party)).or_else(|| find(&|p| p.path == path && bare(p)))
+        let known = self.parties.get(&party).copied();
+        known.or_else(|| {
+            let mut here = self.peers_at(path);
+            here.find_map(|(id, p)| bare(p).then_some(id))
+        })
     }
 
     /// The peer of a new ISAKMP SA: one that is known, or a new one.
@@ -117,7 +163,7 @@ impl Stack {
                 id,
                 Peer {
                     path,
-                    party,
+                    party: None,
                     isakmp: Vec::new(),
                     children: Vec::new(),
                     l2tp: Vec::new(),
@@ -125,14 +171,15 @@ impl Stack {
                     strays: 0,
                 },
             );
+            self.places.insert((path, id));
             id
         });
         self.peer_of_sa.insert(sa, id);
         if let Some(peer) = self.peers.get_mut(&id)
             && !peer.isakmp.contains(&sa)
         {
-            peer.party = party;
             peer.isakmp.push(sa);
+            self.set_party(id, party);
         }
         id
     }
@@ -143,15 +190,10 @@ impl Stack {
             return;
         };
         let known = self.known(path, party).filter(|known| *known != peer);
-        let Some(entry) = self.peers.get_mut(&peer) else {
-            return;
-        };
-        entry.party = Some(party);
+        self.set_party(peer, Some(party));
         if let Some(known) = known {
             if self.has_tunnel(peer) {
-                if let Some(entry) = self.peers.get_mut(&known) {
-                    entry.party = None;
-                }
+                self.set_party(known, None);
             } else {
                 self.absorb(peer, known);
             }
@@ -265,14 +307,17 @@ impl Stack {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
+        let (isakmp, esp) = (!peer.isakmp.is_empty(), !peer.children.is_empty());
         // Also over an SA of somebody at the same place, who may turn out to be this one.
-        let here = self.peers.values().filter(|p| p.path == peer.path);
-        let mut sas = here.flat_map(|p| &p.isakmp);
-        if peer.children.is_empty() && sas.any(|sa| self.isakmp.is_negotiating(*sa)) {
+        let negotiating = self
+            .peers_at(peer.path)
+            .flat_map(|(_, p)| &p.isakmp)
+            .any(|sa| self.isakmp.is_negotiating(*sa));
+        if !esp && negotiating {
             self.begin_grace(now, id);
-        } else if peer.children.is_empty() {
+        } else if !esp {
             self.remove_peer(now, id);
-        } else if peer.isakmp.is_empty() && !self.has_tunnel(id) {
+        } else if !isakmp && !self.has_tunnel(id) {
             // The deletes of these SAs were lost, as nobody acknowledges a delete.
             for child in self.sas_of(id).1 {
                 self.isakmp.close_child(now, child);
@@ -297,7 +342,7 @@ impl Stack {
             }
             self.peer_of_path.remove(&path);
         }
-        if !keep && self.peers.remove(&id).is_some() {
+        if !keep && self.take_peer(id).is_some() {
             self.event(Event::PeerDown { peer: id });
         }
     }
@@ -394,8 +439,7 @@ impl Stack {
 
     /// All that one peer has is another's.
     fn absorb(&mut self, stray: PeerId, known: PeerId) {
-        let (Some(gone), Some(entry)) = (self.peers.remove(&stray), self.peers.get_mut(&known))
-        else {
+        let (Some(gone), Some(entry)) = (self.take_peer(stray), self.peers.get_mut(&known)) else {
             return;
         };
         let graces = [(stray, gone.grace), (known, entry.grace.take())];
@@ -415,9 +459,11 @@ impl Stack {
         for path in &gone.l2tp {
             self.peer_of_path.remove(&path.id);
         }
-        (entry.path, entry.party) = (gone.path, gone.party.or(entry.party));
+        let party = gone.party.or(entry.party);
         entry.isakmp.extend(gone.isakmp);
         entry.children.extend(gone.children);
+        self.set_path(known, gone.path);
+        self.set_party(known, party);
         self.event(Event::PeerKnown {
             peer: stray,
             known,

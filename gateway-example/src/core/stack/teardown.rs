@@ -7,9 +7,9 @@
 
 use super::{Stack, StackConfig};
 use crate::config::{Config, Secret};
-use crate::core::event::Event;
+use crate::core::event::{Event, KeyEvent};
 use crate::core::{
-    ClientConfig, Core, Entropy, Gateway, HEADROOM, Path, TAILROOM, Transmit, convert,
+    ClientConfig, Core, Entropy, Gateway, GatewayEvent, HEADROOM, Path, TAILROOM, Transmit, convert,
 };
 use simnet::seeded;
 use std::collections::VecDeque;
@@ -65,6 +65,8 @@ struct Ends {
     up: bool,
     /// Why calls of the client have ended.
     down: Vec<&'static str>,
+    /// What the gateway has told.
+    told: Vec<GatewayEvent>,
     /// When it arrives, whether at the gateway, and what.
     wire: VecDeque<(Instant, bool, Transmit)>,
     cut: bool,
@@ -110,6 +112,7 @@ impl Ends {
             client,
             up: false,
             down: Vec::new(),
+            told: Vec::new(),
             wire: VecDeque::new(),
             cut: false,
         }
@@ -144,7 +147,9 @@ impl Ends {
                 _ => {}
             }
         }
-        while self.gateway.poll_event().is_some() {}
+        let gateway = &mut self.gateway;
+        self.told
+            .extend(std::iter::from_fn(|| gateway.poll_event()));
         let at = self.now + LATENCY;
         for to_gateway in [true, false] {
             while let Some(transmit) = if to_gateway {
@@ -281,6 +286,8 @@ impl Ends {
                 stack.l2tp.lingering_count(),
                 stack.l2tp.session_count(),
                 stack.peers.len(),
+                stack.parties.len(),
+                stack.places.len(),
                 stack.peer_of_sa.len(),
                 stack.children.len(),
                 stack.child_serials.len(),
@@ -289,7 +296,7 @@ impl Ends {
                 stack.dialled.len(),
                 stack.deadlines.len(),
             ];
-            assert_eq!(tables, [0; 13], "{what}, at the gateway: {at_gateway}");
+            assert_eq!(tables, [0; 15], "{what}, at the gateway: {at_gateway}");
             assert_eq!(stack.sadb.poll_timeout(), None, "{what}");
         }
     }
@@ -349,6 +356,66 @@ fn a_call_that_never_comes_up_is_told_to_the_client() {
     assert_eq!(ends.down, ["local"]);
     assert_eq!(ends.client.l2tp.tunnels().count(), 1);
     ends.assert_nothing_left("a call that never came up");
+}
+
+/// Nobody would end its connection any more.
+#[test]
+fn nobody_comes_in_while_the_gateway_stops() {
+    for (seed, at) in (40_000..).zip((0..400).step_by(10)) {
+        let mut ends = Ends::calling(seed);
+        ends.run_for(Duration::from_millis(at));
+        ends.gateway.shutdown(ends.now);
+        ends.run_for(Duration::from_secs(2));
+        assert!(ends.gateway.is_idle(), "stopped after {at} ms");
+        let status = ends.gateway.status(ends.now);
+        assert_eq!(status.addresses_in_use, 0, "stopped after {at} ms");
+    }
+}
+
+/// As some routers do when they think that a link is bad.
+#[test]
+fn a_login_ends_when_its_client_negotiates_lcp_anew() {
+    let mut ends = Ends::connected(41_000);
+    let said = |ends: &Ends, start: &str| {
+        let begins = |event: &&GatewayEvent| matches!(event, GatewayEvent::Step { text, .. } if text.starts_with(start));
+        ends.told.iter().filter(begins).count()
+    };
+    let (now, client) = (ends.now, &mut ends.client);
+    let (ppp, rng) = (Arc::clone(&client.ppp), (client.entropy)());
+    let (session, call) = client.calls.iter_mut().next().unwrap();
+    let session = *session;
+    call.link = ppp::Link::new(ppp, ppp::Role::Client, rng).unwrap();
+    call.link.open(now);
+    client.drain_link(now, session);
+    ends.up = false;
+    ends.run_for(Duration::from_secs(10));
+    assert!(ends.up);
+    assert_eq!(said(&ends, "login user="), 2);
+    assert_eq!(said(&ends, "logout user="), 1);
+    let status = ends.gateway.status(ends.now);
+    assert_eq!(status.addresses_in_use, 1);
+    assert_eq!(status.sessions.len(), 1);
+    ends.assert_nothing_left("another login on the same call");
+    assert_eq!(said(&ends, "logout user="), 2);
+}
+
+/// An administrator has asked for keys, or no longer for those that the configuration asks for.
+#[test]
+fn a_reload_leaves_the_key_log_as_it_is() {
+    for (seed, on) in [(42_000, true), (43_000, false)] {
+        let mut ends = Ends::connected(seed);
+        ends.gateway.set_key_log(ends.now, on);
+        let folder = if on { "" } else { "key_log_dir = \"/keys\"\n" };
+        let office = OFFICE.replace("[gateway]\n", &format!("[gateway]\n{folder}"));
+        let config = Config::parse(FilePath::new("office.toml"), &office).unwrap();
+        let stack = convert::stack_server(&config);
+        ends.stack(true).set_config(stack).unwrap();
+        let peer = *ends.client.peers.keys().next().unwrap();
+        ends.client.rekey(ends.now, peer);
+        ends.run_for(Duration::from_secs(5));
+        let esp = |event: &&GatewayEvent| matches!(event, GatewayEvent::Key(KeyEvent::Esp(_)));
+        assert_eq!(ends.told.iter().any(|event| esp(&event)), on);
+    }
 }
 
 /// What a client has on ports it has left goes with the oldest of them.
