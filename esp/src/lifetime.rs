@@ -38,6 +38,9 @@ impl Lifetime {
     };
 }
 
+/// More than any clock counts on to may be meant as "never".
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// What an SA has been used for, against its limits.
 #[derive(Debug)]
 pub(crate) struct Usage<T> {
@@ -59,12 +62,13 @@ pub(crate) enum Expiry {
 
 impl<T: Moment> Usage<T> {
     pub(crate) fn new(now: T, limits: Lifetime) -> Self {
+        let end = |age: Duration| now + age.min(NEVER);
         Self {
             limits,
             bytes: 0,
             packets: 0,
-            soft_at: limits.soft_time.map(|t| now + t),
-            hard_at: limits.hard_time.map(|t| now + t),
+            soft_at: limits.soft_time.map(end),
+            hard_at: limits.hard_time.map(end),
             soft_reported: false,
             hard_reported: false,
         }

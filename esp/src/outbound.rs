@@ -260,6 +260,7 @@ impl<T: Moment> OutboundSa<T> {
         let length = payload
             .end
             .checked_sub(payload.start)
+            .filter(|_| payload.end <= room)
             .ok_or(SealError::NoRoom)?;
         let text = (length + 2 + mask) & !mask;
         let end = payload.start + text + self.shape.icv;

@@ -194,6 +194,10 @@ fn no_room_and_too_long_are_errors() {
         Err(SealError::NoRoom)
     );
     assert_eq!(
+        outbound.seal(now, &mut [0; 100], 24..usize::MAX, 17),
+        Err(SealError::NoRoom)
+    );
+    assert_eq!(
         outbound.seal(now, &mut vec![0; 70_000], 24..65_520, 17),
         Err(SealError::TooLong)
     );

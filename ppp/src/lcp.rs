@@ -218,9 +218,9 @@ impl Policy for Lcp {
                 self.loopbacks += 1;
             }
             (AUTHENTICATION, data) => {
-                if let Some(method) = self.asked {
-                    self.declined.push(method);
-                }
+                // Who has not asked the peer to authenticate does not begin to.
+                let Some(method) = self.asked else { return };
+                self.declined.push(method);
                 let free = |m: &AuthMethod| self.methods.contains(m) && !self.declined.contains(m);
                 let wanted = AuthMethod::from_option(data).filter(free);
                 let next = wanted.or_else(|| self.methods.iter().copied().find(free));

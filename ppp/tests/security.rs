@@ -151,6 +151,17 @@ fn ppp_c82ddc5_ipcp_confreq_full_1500() {
     }
 }
 
+/// A server has a client ask for what only the server would: authentication.
+#[test]
+fn a_client_does_not_begin_to_ask_for_authentication() {
+    let mut b = Bench::client(client_config());
+    let ours = b.expect(LCP, REQUEST);
+    assert_eq!(ours.option(3), None);
+    b.say(LCP, NAK, ours.id, &options(&[(3, MSCHAPV2)]))
+        .unwrap();
+    assert_eq!(b.expect(LCP, REQUEST).option(3), None);
+}
+
 /// A peer that takes 65535 bytes does not make us send as many; who takes little gets little.
 #[test]
 fn ppp_c82ddc5_lcp_mru_65535_then_long_reply() {

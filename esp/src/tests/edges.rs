@@ -178,6 +178,15 @@ fn cve_2016_2183_short_blocks_end_by_volume() {
     assert_eq!(config(Cipher::AesCbc128).lifetime, Lifetime::default());
 }
 
+/// As an owner may say that an SA never ends by age.
+#[test]
+fn a_lifetime_without_end_is_none_too_long() {
+    let mut config = config(Cipher::AesCbc128);
+    config.lifetime.soft_time = Some(Duration::MAX);
+    config.lifetime.hard_time = Some(Duration::MAX);
+    assert!(packet(&mut outbound(&config, 0)).is_ok());
+}
+
 /// Soft and hard limits of each kind, for both ends.
 #[test]
 fn lifetimes_of_each_kind_for_both_ends() {
