@@ -57,15 +57,17 @@ pub(crate) async fn run(args: Args) -> Outcome {
         .native_esp
         .then(|| NativeEsp::open(config.gateway.listen))
         .transpose()?;
-    let inner = open_tun(&config).await?;
-    reloader.answered.extend(proxied(&config));
-    reloader.internet = InternetRoutes::open(&config).await?;
     let mut control = Control::bind(&config.gateway.control_socket)?;
     let mut desk = Desk::open(&config)?;
     let metrics = match config.gateway.metrics_listen {
         Some(address) => Some(MetricsServer::bind(address, control.asker()).await?),
         None => None,
     };
+    let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
+    // Last: what other interfaces do for us has to be taken back from here on.
+    let inner = open_tun(&config).await?;
+    reloader.answered.extend(proxied(&config));
+    reloader.internet = InternetRoutes::open(&config).await?;
     tracing::info!(
         ike = %ike.local(),
         natt = %natt.local(),
@@ -78,17 +80,21 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let mut driver = Driver::new(core, ike, natt, esp, inner)?;
     driver.devices.spread = cores;
     driver.gather(config.gateway.gather_microseconds);
-    let mut radius = RadiusPorts::open(config.radius.as_ref(), config.gateway.listen)?;
     driver.core.set_clock(now(), wall_clock());
     radius.flush(&mut driver.core);
     let mut system = ServiceManager::ready();
     let stop = asked_to_stop();
     tokio::pin!(stop);
-    loop {
+    let ended = loop {
         tokio::select! {
-            () = &mut stop => break,
-            turn = driver.turn() => turn?,
-            received = radius.receive() => radius.handle(&received?, &mut driver.core),
+            () = &mut stop => break Ok(()),
+            turn = driver.turn() => if let Err(e) = turn {
+                break Err(e);
+            },
+            received = radius.receive() => match received {
+                Ok(received) => radius.handle(&received, &mut driver.core),
+                Err(e) => break Err(e),
+            },
             asked = control.next() => match &asked.request {
                 Request::Reload => {
                     let done = reloader.reload(&mut driver, &mut radius, &mut desk.reloads).await;
@@ -116,7 +122,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         }
         radius.flush(&mut driver.core);
         desk.note(&mut driver.core);
-    }
+    };
     system.stopping();
     tracing::info!("saying goodbye to clients");
     driver.shutdown().await;
@@ -134,6 +140,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         leases.close(&driver.core).await;
     }
     desk.note(&mut driver.core);
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 

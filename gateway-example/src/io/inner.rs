@@ -205,7 +205,8 @@ impl Inner {
     /// What the system gave.
     pub async fn remove_routes(&self, setup: &TunSetup<'_>) -> io::Result<()> {
         match self {
-            Self::Tun(device) => netlink::remove(device.if_index()?, setup).await,
+            // One that is gone has taken its routes along.
+            Self::Tun(device) => netlink::remove(device.if_index().ok(), setup).await,
             Self::Channel { .. } => Ok(()),
         }
     }

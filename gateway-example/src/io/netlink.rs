@@ -17,7 +17,7 @@ pub(super) async fn bring_up(index: u32, setup: &TunSetup<'_>) -> io::Result<()>
 }
 
 /// Removes the routes and the proxied addresses of `setup`.
-pub(super) async fn remove(index: u32, setup: &TunSetup<'_>) -> io::Result<()> {
+pub(super) async fn remove(index: Option<u32>, setup: &TunSetup<'_>) -> io::Result<()> {
     ask(setup.name, async |handle| {
         take_back(handle, index, setup).await
     })
@@ -73,10 +73,16 @@ async fn apply(handle: &Handle, index: u32, setup: &TunSetup<'_>) -> Result<(), 
     Ok(())
 }
 
-async fn take_back(handle: &Handle, index: u32, setup: &TunSetup<'_>) -> Result<(), Failed> {
-    for (network, prefix) in setup.routes {
-        let del = handle.route().del(route(index, *network, *prefix));
-        del.execute().await.map_err(|e| ("route", e))?;
+async fn take_back(
+    handle: &Handle,
+    index: Option<u32>,
+    setup: &TunSetup<'_>,
+) -> Result<(), Failed> {
+    if let Some(index) = index {
+        for (network, prefix) in setup.routes {
+            let del = handle.route().del(route(index, *network, *prefix));
+            del.execute().await.map_err(|e| ("route", e))?;
+        }
     }
     let Some(lan) = answering(handle, setup).await? else {
         return Ok(());
