@@ -7,8 +7,7 @@
 
 mod common;
 
-use common::{PATH, Said, connected, pair, start, with_secret};
-use l2tp::wire::MessageType;
+use common::{PATH, connected, pair, start, with_secret};
 use l2tp::{CloseReason, Config, Endpoint, PathId, Received};
 use simnet::{Link, Node as _, seeded};
 use std::sync::Arc;
@@ -120,23 +119,6 @@ fn a_repeated_sccrq_makes_no_second_tunnel() {
         (pair.b.endpoint.tunnels().count(), pair.b.tunnels_up),
         (1, 1)
     );
-}
-
-/// Windows and others count their tunnels from 1 on, also after a power failure, of which nobody
-/// has told us.
-#[test]
-fn a_peer_that_has_restarted_gets_a_new_tunnel_for_its_old_id() {
-    let mut pair = pair(Config::default(), Config::default(), Link::PERFECT, 1);
-    let sccrq = pair.a.poll_transmit().unwrap();
-    pair.b.handle(pair.now, sccrq.clone());
-    assert!(pair.run_until(Duration::from_secs(5), connected));
-    pair.run_for(Duration::from_secs(32));
-    pair.b.handle(pair.now, sccrq);
-    assert_eq!(pair.b.down, [CloseReason::Timeout]);
-    assert_eq!(pair.b.sessions_down, [CloseReason::TunnelDown]);
-    assert_eq!(pair.b.endpoint.tunnels().count(), 1);
-    let reply = Said::new(pair.b.poll_transmit().unwrap(), None);
-    assert_eq!(reply.kind(), Some(MessageType::SCCRP));
 }
 
 #[test]

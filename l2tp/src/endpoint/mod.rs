@@ -7,7 +7,7 @@ use crate::ids::IdMap;
 use crate::session::{CallState, Session};
 use crate::tunnel::{Incoming, State, Tunnel};
 use crate::wire::{AvpType, DataHeader, Header, Message, MessageType};
-use crate::{CloseReason, Config, ConfigError, Error};
+use crate::{Config, ConfigError, Error};
 use rand_core::CryptoRng;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -134,13 +134,6 @@ impl Endpoint {
             (MessageType::STOPCCN, Some(id)) => {
                 self.with(now, id, |tunnel, ctx| tunnel.handle(ctx, incoming))??;
             }
-            // It has restarted, and counts its tunnels from 1 again.
-            (MessageType::SCCRQ, Some(id)) if self.starts_anew(now, id, incoming) => {
-                self.drop_tunnel(now, id, |tunnel, ctx| {
-                    tunnel.closed(ctx, CloseReason::Timeout);
-                });
-                self.handle_request(now, path, incoming, &message)?;
-            }
             // Windows repeats SCCRQ in a new datagram: the same tunnel, not a second one.
             (MessageType::SCCRQ, Some(id)) => {
                 self.with(now, id, |tunnel, ctx| tunnel.repeat_reply(ctx))?;
@@ -149,13 +142,6 @@ impl Endpoint {
             _ => return Err(Error::UnknownTunnel),
         }
         Ok(Received::Control)
-    }
-
-    /// Whether an SCCRQ of the peer of tunnel `id` is for another, which it may have.
-    fn starts_anew(&self, now: Instant, id: u16, incoming: &Incoming<'_>) -> bool {
-        let settled = self.tunnels.get(&id).and_then(|tunnel| tunnel.settled);
-        let first = incoming.sequence.0 == 0 && self.config.accept;
-        first && settled.is_some_and(|at| at <= now)
     }
 
     /// A new SCCRQ.

@@ -114,7 +114,6 @@ impl Tunnel {
     fn established(&mut self, ctx: &mut Context<'_>) {
         self.state = State::Established;
         self.until = None;
-        self.settled = Some(ctx.now + ctx.config.retransmission_cycle());
         let setup = self.setup.take().unwrap_or_default();
         ctx.out.event(Event::TunnelUp {
             tunnel: TunnelId(self.id),

@@ -29,8 +29,6 @@ pub(crate) struct Tunnel {
     /// By when it must be up; or, once closed, until when it acknowledges.
     until: Option<Instant>,
     last_heard: Instant,
-    /// When the request that made it, if it comes again, is not the same repeated any more.
-    pub(crate) settled: Option<Instant>,
     /// Under which deadline the endpoint has filed it.
     pub(crate) filed: Option<Instant>,
     /// The Call Serial Number of our last call.
@@ -80,7 +78,6 @@ impl Tunnel {
             setup: Some(Box::default()),
             until: Some(ctx.now + ctx.config.setup_timeout),
             last_heard: ctx.now,
-            settled: None,
             filed: None,
             serial: 0,
         }
