@@ -118,7 +118,7 @@ fn cve_2023_36671_and_2024_3661_leaked_routes() {
 /// What is for a host alone is on no wire (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3): a
 /// system behind that routes it would take it.
 #[test]
-fn cve_2020_8558_loopback_addresses() {
+fn loopback_addresses_are_on_no_wire() {
     let mut config = nat();
     config.rules = vec![Rule::new(RuleAction::Allow)];
     let mut net = net(config);
