@@ -214,8 +214,13 @@ impl Endpoint {
     /// Ends an ISAKMP SA, and the successor that it is being replaced by; its children live on.
     pub fn close(&mut self, now: Instant, sa: SaId) {
         let renewing = self.sas.get(&sa).is_some_and(|sa| sa.renewing);
-        let mut all = self.sas.values().filter(|_| renewing);
-        let successor = all.find(|other| other.replaces == Some(sa)).map(|sa| sa.id);
+        // Few are being renewed: the others are ended without a look at all SAs.
+        let successor = if renewing {
+            let mut all = self.sas.values();
+            all.find(|other| other.replaces == Some(sa)).map(|sa| sa.id)
+        } else {
+            None
+        };
         for id in [successor, Some(sa)].into_iter().flatten() {
             self.with_sa(id, |endpoint, sa| {
                 endpoint.end_sa(now, sa, CloseReason::Local);

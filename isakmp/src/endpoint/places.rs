@@ -190,9 +190,12 @@ impl Endpoint {
     /// it does.
     pub(super) fn limit_sas(&mut self, now: Instant, sa: &Sa) {
         let stranger = sa.stranger.is_some();
-        let alike = |other: &&Sa| match stranger {
-            true => other.stranger.is_some(),
-            false => other.party == sa.party && other.role == Role::Responder,
+        let alike = |other: &&Sa| {
+            if stranger {
+                other.stranger.is_some()
+            } else {
+                other.party == sa.party && other.role == Role::Responder
+            }
         };
         let most = if stranger { STRANGERS } else { OF_ONE_PEER };
         let alike = self.sas_at(sa.path.remote).filter(alike);

@@ -1,10 +1,11 @@
 //! A new configuration in a running gateway.
 
 use super::{Gateway, GatewayEvent};
-use crate::config::{Change, Config};
+use crate::config::{Change, Config, Secret};
 use crate::core::stack::StackError;
 use crate::core::{Severity, convert, sides};
 use l2tp::SessionId;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -100,13 +101,9 @@ impl Gateway {
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         self.aaa.reconfigure(now, Arc::clone(&config));
         self.drain_aaa(now);
-        let of = |config: &Config, user: &str| {
-            let user = config.users.get(user)?;
-            Some((user.password.clone(), user.address))
-        };
         let lost = self.sessions.iter().filter(|(_, session)| {
             let user = &session.user;
-            !user.is_empty() && of(&old, user) != of(&config, user)
+            !user.is_empty() && account(&old, user) != account(&config, user)
         });
         let lost: Vec<SessionId> = lost.map(|(id, _)| *id).collect();
         for session in lost {
@@ -123,4 +120,10 @@ impl Gateway {
         self.drain(now);
         Ok(changes)
     }
+}
+
+/// What of a user a session stands on: without it, the user has to log in again.
+fn account<'c>(config: &'c Config, user: &str) -> Option<(&'c Secret, Option<Ipv4Addr>)> {
+    let user = config.users.get(user)?;
+    Some((&user.password, user.address))
 }
