@@ -133,7 +133,10 @@ impl Inner {
                     Ok(Some((VIRTIO_NET_HDR_LEN..length, offload(&header))))
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                Err(e) => Err(e),
+                Err(e) => {
+                    let text = format!("TUN device: {e}: has another program removed it?");
+                    Err(io::Error::new(e.kind(), text))
+                }
             },
             Self::Channel {
                 receiver, waiting, ..
