@@ -10,6 +10,8 @@ scenario_service() {
             || problem "transfer failed: $(tail -1 "$W/transfer.log")"
         wait_for 90 "gateway connect is back" eval '[ "$(grep -c "^connected address=" "$W/warrior.log")" = 2 ]'
         in_ns rw ping -c 3 -w 10 192.168.30.5 > "$W/ping.log" 2>&1 || problem "ping failed after the restart"
+        # It looks every now and then, and two seconds of a session could pass unseen.
+        wait_for 30 "the service has looked" grep -q '^RESULT after_kill' "$W/service.log"
     fi
     warrior_down
     wait $uml_pid
