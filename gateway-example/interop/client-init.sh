@@ -75,7 +75,7 @@ X
 
 strongswan() {
     charon
-    swanctl --initiate --child l2tp --timeout 15 > $D/initiate.log 2>&1; ike=$?
+    swanctl --initiate --child l2tp --timeout 60 > $D/initiate.log 2>&1; ike=$?
 }
 
 # Libreswan announces the NAT-T drafts alone, which strongSwan cannot be told to.
@@ -93,7 +93,7 @@ libreswan() {
     $whack --name l2tp --ikev1 --psk --encrypt --ikev1-natt drafts --encaps auto --ike 'aes256-sha1;modp2048' --esp aes256-sha1 \
         --host 192.168.77.2 --clientprotoport 17/1701 --updown /bin/true \
         --to --host $SERVER --clientprotoport 17/1701 >> $D/initiate.log 2>&1
-    timeout 20 $whack --name l2tp --initiate >> $D/initiate.log 2>&1
+    timeout 60 $whack --name l2tp --initiate >> $D/initiate.log 2>&1
     ip xfrm state | grep -q 'mode transport'; ike=$?
 }
 
@@ -106,7 +106,7 @@ xl2tpd -D -c $D/xl2tpd.conf -p $D/xl2tpd.pid -C /run/xl2tpd/l2tp-control > $D/xl
 # Written to before it is there, it would be a file.
 i=0; while ! [ -p /run/xl2tpd/l2tp-control ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
 echo "c office" > /run/xl2tpd/l2tp-control
-i=0; while [ $i -lt "${PPP_TRIES:-60}" ] && ! ppp_is_up; do
+i=0; while [ $i -lt "${PPP_TRIES:-160}" ] && ! ppp_is_up; do
     sleep 0.25; i=$((i+1))
     grep -q 'authentication failed' $D/ppp.log 2>/dev/null && break
 done
@@ -119,7 +119,7 @@ if ppp_is_up; then
     last=l2tp
     for suite in $SUITES; do
         # Make before break: the old SA goes when the new one is there.
-        swanctl --initiate --child $suite --timeout 5 >> $D/initiate.log 2>&1
+        swanctl --initiate --child $suite --timeout 20 >> $D/initiate.log 2>&1
         swanctl --terminate --child $last >> $D/initiate.log 2>&1
         last=$suite; ping=0
         for size in 0 1 100 777 1272; do

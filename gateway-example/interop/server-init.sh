@@ -66,7 +66,7 @@ charon
 xl2tpd -D -c $D/xl2tpd.conf -p $D/xl2tpd.pid -C /run/xl2tpd/l2tp-control > $D/xl2tpd.log 2>&1 &
 sleep 0.5
 echo "RESULT serving=0"
-i=0; while ! ppp_is_up && [ $i -lt 120 ]; do sleep 0.25; i=$((i+1)); done
+i=0; while ! ppp_is_up && [ $i -lt 240 ]; do sleep 0.25; i=$((i+1)); done
 ip addr show ppp0 2>/dev/null | sed -n 's/.*inet \([0-9.]*\) peer \([0-9.]*\).*/RESULT ppp local=\1 peer=\2/p'
 ip -s xfrm state | grep -q 'encap type espinudp' && echo "RESULT encapsulation=udp" || echo "RESULT encapsulation=none"
 i=0; while ip link show ppp0 >/dev/null 2>&1 && [ $i -lt 600 ]; do sleep 0.25; i=$((i+1)); done

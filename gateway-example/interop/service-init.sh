@@ -3,7 +3,6 @@
 # system that is gone afterwards. It serves one warrior, who has to come back once.
 . "${0%/*}/uml.sh"
 
-$D/modprobe overlay; $D/modprobe tun
 mkdir $D/up $D/work
 N=/mnt
 mount -t overlay overlay -o lowerdir=/,upperdir=$D/up,workdir=$D/work $N
