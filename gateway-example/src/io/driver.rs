@@ -1,3 +1,4 @@
+use super::alarm::Alarm;
 use super::cores::in_parts;
 use super::pace::{Gather, Share};
 use super::workers::Workers;
@@ -12,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reads in a row, each of many packets, before timers and the other devices get their turn.
 const BURST: usize = 4;
@@ -37,6 +38,7 @@ pub struct Driver<C> {
     workers: Workers,
     share: Share,
     gather: Gather,
+    alarm: Alarm,
     /// The last turn had nothing to wait for.
     hot: bool,
 }
@@ -116,6 +118,7 @@ impl<C: Core> Driver<C> {
             workers: Workers::start()?,
             share: Share::default(),
             gather: Gather::new(GATHER_MICROSECONDS),
+            alarm: Alarm::default(),
             hot: true,
         })
     }
@@ -126,8 +129,10 @@ impl<C: Core> Driver<C> {
     /// What a device gave that will not mend itself.
     pub async fn turn(&mut self) -> io::Result<()> {
         self.flush();
+        // Being woken by the next packet only to sleep costs twice what the sleep alone does.
+        let slept = self.gather.goes_on() && self.let_gather();
         // While one of them is always ready, the runtime would not look at the others.
-        if std::mem::replace(&mut self.hot, true) {
+        if std::mem::replace(&mut self.hot, true) || slept {
             tokio::task::yield_now().await;
         }
         match self.ready().await? {
@@ -138,12 +143,11 @@ impl<C: Core> Driver<C> {
                 }
             }
             Ready::Packet => {
-                // The others may be ready as well, and waiting costs a system call each.
-                let mut start = now();
-                if let Some(pause) = self.gather.pause(start) {
-                    sleep(pause);
-                    start = now();
+                if !slept {
+                    self.let_gather();
                 }
+                // The others may be ready as well, and waiting costs a system call each.
+                let start = now();
                 let mut count = self.receive_udp(true, BURST)?;
                 count += self.receive_esp()?;
                 count += self.receive_inner()?;
@@ -163,8 +167,8 @@ impl<C: Core> Driver<C> {
 
     /// Waits until there is something to do, and notes whether that was at once.
     async fn ready(&mut self) -> io::Result<Ready> {
-        let (hot, workers) = (&mut self.hot, &mut self.workers);
-        let ready = self.devices.ready(self.core.poll_timeout());
+        let (hot, workers, devices) = (&mut self.hot, &mut self.workers, &mut self.devices);
+        let ready = devices.ready(&mut self.alarm, self.core.poll_timeout());
         let ready = async {
             tokio::select! {
                 ready = ready => ready,
@@ -199,6 +203,15 @@ impl<C: Core> Driver<C> {
         self.gather = Gather::new(microseconds);
     }
 
+    /// Sleeps while packets gather, if that is worth it.
+    fn let_gather(&mut self) -> bool {
+        let pause = self.gather.pause(now());
+        if let Some(pause) = pause {
+            sleep(pause);
+        }
+        pause.is_some()
+    }
+
     /// Reads up to `most` times; gives how many datagrams there were.
     fn receive_udp(&mut self, natt: bool, most: usize) -> io::Result<usize> {
         let mut count = 0;
@@ -221,7 +234,7 @@ impl<C: Core> Driver<C> {
             let devices = &mut self.devices;
             let Some(esp) = &devices.esp else { break };
             let mut failed = None;
-            let mut space = self.buffer.chunks_mut(udp::LONGEST);
+            let mut space = self.buffer.chunks_mut(udp::STRIDE);
             // One system call each, but the packets are decrypted together.
             let packets = std::iter::from_fn(|| {
                 let buffer = space.next()?;
@@ -299,13 +312,8 @@ impl<C: Core> Driver<C> {
 }
 
 impl Devices {
-    async fn ready(&mut self, deadline: Option<std::time::Instant>) -> io::Result<Ready> {
-        let timeout = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn ready(&mut self, alarm: &mut Alarm, deadline: Option<Instant>) -> io::Result<Ready> {
+        let timeout = alarm.at(deadline);
         let esp = async {
             match &self.esp {
                 Some(esp) => esp.readable().await,

@@ -1,5 +1,6 @@
 //! The outside world: UDP sockets, raw ESP, TUN and the clock. All else is sans-IO.
 
+mod alarm;
 mod control;
 mod cores;
 mod driver;

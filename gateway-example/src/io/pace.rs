@@ -51,6 +51,8 @@ pub(super) struct Gather {
     rate: usize,
     /// How many came at once, the last time.
     last: usize,
+    /// The last read comes after a sleep.
+    slept: bool,
 }
 
 impl Gather {
@@ -59,9 +61,11 @@ impl Gather {
     /// Fewer than these are not worth a sleep.
     const FEW: f32 = 3.0;
     /// More than these need not wait for more.
-    const ENOUGH: f32 = 16.0;
+    const ENOUGH: f32 = 32.0;
     /// More than these at once, without a sleep, are enough already.
     const MANY: usize = 24;
+    /// More than these after a sleep would have been enough without it.
+    const PLENTY: usize = 64;
 
     pub(super) fn new(microseconds: u16) -> Self {
         Self {
@@ -70,7 +74,13 @@ impl Gather {
             count: 0,
             rate: 0,
             last: 0,
+            slept: false,
         }
+    }
+
+    /// Whether there were packets the last time.
+    pub(super) fn goes_on(&self) -> bool {
+        self.last > 0
     }
 
     /// How long to sleep before the next read.
@@ -86,13 +96,19 @@ impl Gather {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let rate = self.rate as f32 / Self::LATELY.as_secs_f32();
         let worth = rate * self.most.as_secs_f32() >= Self::FEW && self.last <= Self::MANY;
+        self.slept = worth;
         worth.then(|| self.most.min(Duration::from_secs_f32(Self::ENOUGH / rate)))
     }
 
     /// Notes how many were there.
     pub(super) fn note(&mut self, count: usize) {
         self.count = self.count.saturating_add(count);
-        self.last = count;
+        let gathered = self.slept && count <= Self::PLENTY;
+        self.last = if gathered {
+            count.min(Self::MANY)
+        } else {
+            count
+        };
     }
 }
 
@@ -201,6 +217,17 @@ mod tests {
             assert_eq!(gather.pause(now), None);
             gather.note(100);
         }
+    }
+
+    #[test]
+    fn nothing_waits_once_a_sleep_would_not_have_been_needed() {
+        let (mut gather, mut now) = (Gather::new(500), start());
+        turns(&mut gather, &mut now, Duration::from_micros(10), 1000);
+        assert!(gather.pause(now).is_some());
+        gather.note(Gather::PLENTY);
+        assert!(gather.pause(now).is_some());
+        gather.note(Gather::PLENTY + 1);
+        assert_eq!(gather.pause(now), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 use crate::core::{Datagram, Path};
+use arrayvec::ArrayVec;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -11,19 +13,28 @@ pub struct UdpPort {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Messages of the next read at most.
+    messages: AtomicUsize,
 }
 
 /// Messages of one read at most; each may be of many datagrams.
-const MESSAGES: usize = 16;
+const MESSAGES: usize = 32;
 
-/// The longest message that the kernel's receive offload makes.
-pub(super) const LONGEST: usize = 65_535;
+/// Messages of one read at least.
+const FEWEST: usize = 4;
+
+/// What one read should not be much longer than, to be in the cache still when it is dealt with.
+const ENOUGH: usize = 256 << 10;
 
 /// The MTU of most links.
 const LINK: usize = 1500;
 
+/// From one message to the next, each of which may be of 65,535 bytes, after receive offload. Not
+/// near a power of two: short ones would then all share a few lines of the cache.
+pub(super) const STRIDE: usize = (64 << 10) + 33 * 64;
+
 /// Room for what is read at once.
-pub(super) const READ: usize = MESSAGES * LONGEST;
+pub(super) const READ: usize = MESSAGES * STRIDE;
 
 /// Room for a burst that comes while the other side is served, even above `net.core.rmem_max`.
 pub(super) fn set_buffers(socket: socket2::SockRef<'_>) {
@@ -69,6 +80,7 @@ impl UdpPort {
             socket: UdpSocket::from_std(socket)?,
             state,
             local,
+            messages: AtomicUsize::new(MESSAGES),
         })
     }
 
@@ -96,12 +108,16 @@ impl UdpPort {
         buffer: &'b mut [u8],
     ) -> io::Result<impl Iterator<Item = Datagram<'b>> + use<'b>> {
         let mut metas = [RecvMeta::default(); MESSAGES];
+        let most = self.messages.load(Ordering::Relaxed);
         let count = loop {
-            match self.read(buffer, &mut metas) {
+            match self.read(buffer, &mut metas, most) {
                 Ok(count) => {
-                    if count < MESSAGES {
+                    if count < most {
                         self.emptied();
                     }
+                    let bytes: usize = metas.iter().take(count).map(|meta| meta.len).sum();
+                    let fit = (ENOUGH * count / bytes.max(1)).clamp(FEWEST, MESSAGES);
+                    self.messages.store(fit, Ordering::Relaxed);
                     break count;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break 0,
@@ -111,7 +127,7 @@ impl UdpPort {
             }
         };
         let own = self.local;
-        let messages = buffer.chunks_mut(LONGEST).zip(metas).take(count);
+        let messages = buffer.chunks_mut(STRIDE).zip(metas).take(count);
         Ok(messages.flat_map(move |(message, meta)| {
             let ip = meta.dst_ip.unwrap_or(own.ip());
             let path = Path {
@@ -124,11 +140,15 @@ impl UdpPort {
         }))
     }
 
-    fn read(&self, buffer: &mut [u8], metas: &mut [RecvMeta; MESSAGES]) -> io::Result<usize> {
+    fn read(
+        &self,
+        buffer: &mut [u8],
+        metas: &mut [RecvMeta; MESSAGES],
+        most: usize,
+    ) -> io::Result<usize> {
         self.socket.try_io(Interest::READABLE, || {
-            let mut chunks = buffer.chunks_mut(LONGEST);
-            let mut slices: [_; MESSAGES] =
-                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let chunks = buffer.chunks_mut(STRIDE).take(most);
+            let mut slices: ArrayVec<_, MESSAGES> = chunks.map(IoSliceMut::new).collect();
             self.state.recv((&self.socket).into(), &mut slices, metas)
         })
     }
@@ -167,5 +187,51 @@ impl UdpPort {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Reads until so many datagrams were there.
+    async fn read_all(port: &UdpPort, count: usize) -> Vec<Vec<u8>> {
+        let mut buffer = vec![0; READ];
+        let mut all = Vec::new();
+        while all.len() < count {
+            port.readable().await.unwrap();
+            all.extend(
+                port.receive(&mut buffer)
+                    .unwrap()
+                    .map(|d| d.outer().to_vec()),
+            );
+        }
+        all
+    }
+
+    /// More than one read takes, of all lengths, after which one read takes fewer.
+    #[tokio::test]
+    async fn every_datagram_is_read_whole_and_in_order() {
+        let [from, to] = [(); 2].map(|()| UdpPort::bind(([127, 0, 0, 1], 0).into()).unwrap());
+        let path = Path {
+            local: from.local(),
+            remote: to.local(),
+        };
+        let many = 3 * MESSAGES / 2;
+        // Not more than what fits a socket's buffer without privileges.
+        for (count, lengths) in [(many, [1, 100, 1400]), (4, [50_000; 3]), (many, [9, 8, 7])] {
+            let lengths = lengths.into_iter().cycle().take(count);
+            let sent: Vec<_> = (0..)
+                .zip(lengths)
+                .map(|(n, length)| vec![n; length])
+                .collect();
+            for datagram in &sent {
+                from.socket.writable().await.unwrap();
+                from.send(path, datagram, datagram.len()).unwrap();
+            }
+            let read = tokio::time::timeout(Duration::from_secs(60), read_all(&to, count));
+            assert_eq!(read.await.unwrap(), sent);
+        }
     }
 }
