@@ -106,7 +106,7 @@ xl2tpd -D -c $D/xl2tpd.conf -p $D/xl2tpd.pid -C /run/xl2tpd/l2tp-control > $D/xl
 # Written to before it is there, it would be a file.
 i=0; while ! [ -p /run/xl2tpd/l2tp-control ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done
 echo "c office" > /run/xl2tpd/l2tp-control
-i=0; while [ $i -lt "${PPP_TRIES:-160}" ] && ! ppp_is_up; do
+i=0; while [ $i -lt 160 ] && ! ppp_is_up; do
     sleep 0.25; i=$((i+1))
     grep -q 'authentication failed' $D/ppp.log 2>/dev/null && break
 done

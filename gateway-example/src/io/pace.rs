@@ -49,10 +49,12 @@ pub(super) struct Gather {
     count: usize,
     /// How many there were in each [`Self::LATELY`] before that.
     rate: usize,
-    /// How many came at once, the last time.
-    last: usize,
-    /// The last read comes after a sleep.
+    /// The next read comes after a sleep.
     slept: bool,
+    /// There were some, the last time.
+    goes_on: bool,
+    /// So many that they need not wait for more.
+    enough: bool,
 }
 
 impl Gather {
@@ -73,14 +75,15 @@ impl Gather {
             since: None,
             count: 0,
             rate: 0,
-            last: 0,
             slept: false,
+            goes_on: false,
+            enough: false,
         }
     }
 
     /// Whether there were packets the last time.
     pub(super) fn goes_on(&self) -> bool {
-        self.last > 0
+        self.goes_on
     }
 
     /// How long to sleep before the next read.
@@ -95,20 +98,17 @@ impl Gather {
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let rate = self.rate as f32 / Self::LATELY.as_secs_f32();
-        let worth = rate * self.most.as_secs_f32() >= Self::FEW && self.last <= Self::MANY;
-        self.slept = worth;
-        worth.then(|| self.most.min(Duration::from_secs_f32(Self::ENOUGH / rate)))
+        self.slept = rate * self.most.as_secs_f32() >= Self::FEW && !self.enough;
+        self.slept
+            .then(|| self.most.min(Duration::from_secs_f32(Self::ENOUGH / rate)))
     }
 
     /// Notes how many were there.
     pub(super) fn note(&mut self, count: usize) {
         self.count = self.count.saturating_add(count);
-        let gathered = self.slept && count <= Self::PLENTY;
-        self.last = if gathered {
-            count.min(Self::MANY)
-        } else {
-            count
-        };
+        self.goes_on = count > 0;
+        let most = if self.slept { Self::PLENTY } else { Self::MANY };
+        self.enough = count > most;
     }
 }
 
