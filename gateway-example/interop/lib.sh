@@ -202,7 +202,12 @@ X
     for assignment in "$@"; do
         printf '%s="%s"\n' "${assignment%%=*}" "${assignment#*=}" >> "$W/$role.env"
     done
-    in_ns nat env TMPDIR=/dev/shm timeout "${LIMIT:-150}" \
+    local preload=
+    if grep -qw amx_tile /proc/cpuinfo; then
+        preload=$W/uml-xstate.so
+        [ -e "$preload" ] || cc -O2 -shared -fPIC -o "$preload" "$HERE/uml-xstate.c" || problem "no compiler for uml-xstate.c"
+    fi
+    in_ns nat env TMPDIR=/dev/shm LD_PRELOAD="$preload" timeout "${LIMIT:-150}" \
         linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ rw init="$HERE/$role-init.sh" \
         CLIENT_ENV="$W/$role.env" vec0:transport=tap,ifname=tap0,depth=128,gro=0 \
         con=null con0=fd:0,fd:1 quiet </dev/null > "$W/$role.log" 2>&1
