@@ -183,14 +183,16 @@ fn transpose<S: Simd>(simd: S, blocks: [&[u8; 64]; LANES], endian: Endian) -> [W
         Endian::Little => [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
     };
     let order = u8x64::block_splat(u8x16::from_slice(simd, &order));
-    let mut rows = blocks.map(|block| {
+    // A loop: what is mapped over an array may become a function for no vector unit.
+    let mut rows = [Words::splat(simd, 0); LANES];
+    for (row, block) in rows.iter_mut().zip(blocks) {
         let bytes = u8x64::from_slice(simd, block);
         let bytes = match endian {
             Endian::Big => simd.swizzle_dyn_within_blocks_u8x64(bytes, order),
             Endian::Little => bytes,
         };
-        bytes.bitcast()
-    });
+        *row = bytes.bitcast();
+    }
     // Four perfect shuffles of sixteen rows are a transposition.
     for _ in 0..4 {
         rows = core::array::from_fn(|i| {

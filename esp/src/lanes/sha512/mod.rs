@@ -1,22 +1,20 @@
-//! HMAC with SHA-384 and SHA-512 (FIPS 180-4 sections 6.4 and 6.5), of four messages side by side.
+//! HMAC with SHA-384 and SHA-512 (FIPS 180-4 sections 6.4 and 6.5), of four or eight messages side by side.
 
 #[cfg(target_arch = "x86_64")]
-mod four;
+mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod one;
 
 use super::hash::{Tag, padded};
 use super::put;
 use fearless_simd::Level;
+#[cfg(target_arch = "x86_64")]
+use fearless_simd::{prelude::*, u64x4, u64x8};
 use sha2::block_api::compress512;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 type State = [u64; 8];
 type Block = [u8; 128];
-
-/// Messages side by side.
-#[cfg(target_arch = "x86_64")]
-const LANES: usize = 4;
 
 /// Which hash function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,13 +168,33 @@ fn tag(state: &State) -> Tag {
 /// The MACs of `jobs`.
 pub(crate) fn mac_many(level: Level, jobs: &[Job<'_>], tags: &mut [Tag]) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = level.as_avx2() {
-        let (fours, rest) = jobs.as_chunks::<LANES>();
-        for four in fours {
-            four::macs(avx2, four, tags);
+    let jobs = match level.as_avx512() {
+        Some(avx512) => {
+            let (eights, rest) = jobs.as_chunks::<8>();
+            for eight in eights {
+                avx512.vectorize(
+                    #[inline(always)]
+                    || lanes::macs::<_, u64x8<_>, 8>(avx512, eight, tags),
+                );
+            }
+            rest
         }
-        return mac_each(rest, tags);
-    }
+        None => jobs,
+    };
+    #[cfg(target_arch = "x86_64")]
+    let jobs = match level.as_avx2() {
+        Some(avx2) => {
+            let (fours, rest) = jobs.as_chunks::<4>();
+            for four in fours {
+                avx2.vectorize(
+                    #[inline(always)]
+                    || lanes::macs::<_, u64x4<_>, 4>(avx2, four, tags),
+                );
+            }
+            rest
+        }
+        None => jobs,
+    };
     let _ = level;
     mac_each(jobs, tags);
 }
