@@ -3,12 +3,13 @@
 use super::{Input, KEPT, Key, POWERS, REVERSE};
 use crate::lanes::aes::avx512::broadcast;
 use core::arch::x86_64::{
-    __m128i, __m512i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi32, _mm_xor_si128,
-    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_xor_si256, _mm512_add_epi32,
-    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_bslli_epi128,
-    _mm512_bsrli_epi128, _mm512_castsi512_si256, _mm512_clmulepi64_epi128,
-    _mm512_extracti64x4_epi64, _mm512_setzero_si512, _mm512_shuffle_epi8,
-    _mm512_ternarylogic_epi64, _mm512_xor_si512, _mm512_zextsi128_si512,
+    __m128i, __m512i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi8, _mm_shuffle_epi32,
+    _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_xor_si256,
+    _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4,
+    _mm512_bslli_epi128, _mm512_bsrli_epi128, _mm512_castsi512_si128, _mm512_castsi512_si256,
+    _mm512_clmulepi64_epi128, _mm512_extracti64x4_epi64, _mm512_maskz_mov_epi8,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    _mm512_zextsi128_si512,
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64, u32x16};
@@ -52,11 +53,6 @@ fearless_simd::kernel!(
         aad[..input.aad.len()].copy_from_slice(input.aad);
         aad.reverse();
         let aad: __m128i = u8x16::from_slice(avx512, &aad).into();
-        let one = _mm512_zextsi128_si512(u8x16::from_slice(avx512, &key.powers[POWERS - 1]).into());
-        let mut sum = reduce(
-            avx512,
-            multiply(avx512, nothing(avx512), _mm512_zextsi128_si512(aad), one),
-        );
 
         // The mask takes the first block of the first vector, the text begins at the second: the
         // text's vectors get counters that begin at 2.
@@ -76,6 +72,13 @@ fearless_simd::kernel!(
             let at = (POWERS - first) * 16 + vector * 64;
             u8x64::from_slice(avx512, &powers[at..at + 64]).into()
         };
+        let one_power = |power: usize| -> __m512i {
+            _mm512_zextsi128_si512(u8x16::from_slice(avx512, &key.powers[POWERS - power]).into())
+        };
+        // What is authenticated before the text, with whose first blocks it is multiplied; then
+        // the sum over what came before.
+        let mut before = _mm512_zextsi128_si512(aad);
+        let mut sum = _mm512_setzero_si512();
         for chunk in chunks {
             let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
             encrypt(avx512, &keys, rounds, &mut blocks);
@@ -86,71 +89,72 @@ fearless_simd::kernel!(
                 }
                 stream = later;
             }
-            let mut products = nothing(avx512);
-            for (i, (text, key_stream)) in chunk
-                .as_chunks_mut::<64>()
-                .0
-                .iter_mut()
-                .zip(blocks)
-                .enumerate()
-            {
+            let nothing = [_mm512_setzero_si512(); 3];
+            let mut products = multiply(avx512, nothing, before, one_power(CHUNK / 16 + 1));
+            before = _mm512_setzero_si512();
+            let vectors = chunk.as_chunks_mut::<64>().0;
+            for (i, (text, key_stream)) in vectors.iter_mut().zip(blocks).enumerate() {
                 let mut block: __m512i = u8x64::from_slice(avx512, text).into();
                 if sealing {
                     block = _mm512_xor_si512(block, key_stream);
                     store(avx512, block, text);
                 }
-                block = _mm512_shuffle_epi8(block, swap);
-                if i == 0 {
-                    block = _mm512_xor_si512(block, _mm512_zextsi128_si512(sum));
-                }
+                block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
+                sum = _mm512_setzero_si512();
                 products = multiply(avx512, products, block, power(CHUNK / 16, i));
             }
-            sum = reduce(avx512, products);
+            sum = _mm512_zextsi128_si512(reduce(avx512, products));
         }
 
-        // What is left, zeros up to a whole block, and the lengths.
-        let left = rest.len();
-        let end = left.next_multiple_of(16);
-        let mut last = [[0; 64]; CHUNK / 64 + 1];
-        last.as_flattened_mut()[..left].copy_from_slice(rest);
-        if left > 0 {
-            let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
-            encrypt(avx512, &keys, rounds, &mut blocks);
-            if sealing {
-                for (text, key_stream) in last[..left.div_ceil(64)].iter_mut().zip(blocks) {
-                    let block = u8x64::from_slice(avx512, text).into();
-                    store(avx512, _mm512_xor_si512(block, key_stream), text);
-                }
-                let flat = last.as_flattened_mut();
-                rest.copy_from_slice(&flat[..left]);
-                flat[left..left.next_multiple_of(64)].fill(0);
-            } else {
-                for (to, from) in stream.iter_mut().zip(blocks) {
-                    store(avx512, from, to);
-                }
+        // What is left: whole vectors, one with zeros behind its text, and the lengths.
+        let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
+        match rest.len() {
+            0 => {}
+            1..=256 => encrypt(avx512, &keys, rounds, &mut blocks[..4]),
+            _ => encrypt(avx512, &keys, rounds, &mut blocks),
+        }
+        if !sealing {
+            for (to, from) in stream.iter_mut().zip(blocks) {
+                store(avx512, from, to);
             }
         }
-        let flat = last.as_flattened_mut();
-        flat[end..end + 8].copy_from_slice(&(input.aad.len() as u64 * 8).to_be_bytes());
-        flat[end + 8..end + 16].copy_from_slice(&(length as u64 * 8).to_be_bytes());
-        let count = end / 16 + 1;
-        let mut products = nothing(avx512);
-        let mut carried = _mm512_zextsi128_si512(sum);
-        for (i, block) in last[..count.div_ceil(4)].iter().enumerate() {
-            let block: __m512i = u8x64::from_slice(avx512, block).into();
-            let block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), carried);
-            carried = _mm512_setzero_si512();
+        let count = rest.len().div_ceil(16) + 1;
+        let nothing = [_mm512_setzero_si512(); 3];
+        let mut products = multiply(avx512, nothing, before, one_power(count + 1));
+        let (vectors, rest) = rest.as_chunks_mut::<64>();
+        let whole = vectors.len();
+        for (i, (text, key_stream)) in vectors.iter_mut().zip(blocks).enumerate() {
+            let mut block: __m512i = u8x64::from_slice(avx512, text).into();
+            if sealing {
+                block = _mm512_xor_si512(block, key_stream);
+                store(avx512, block, text);
+            }
+            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
+            sum = _mm512_setzero_si512();
             products = multiply(avx512, products, block, power(count, i));
         }
-        let sum: u8x16<Avx512> = reduce(avx512, products).simd_into(avx512);
-        let mut sum: [u8; 16] = sum.into();
-        sum.reverse();
-        let mut masks = [0; 64];
-        store(avx512, mask[0], &mut masks);
-        for (to, from) in sum.iter_mut().zip(masks) {
-            *to ^= from;
+        if !rest.is_empty() {
+            let mut last = [0; 64];
+            last[..rest.len()].copy_from_slice(rest);
+            let mut block: __m512i = u8x64::from_slice(avx512, &last).into();
+            if sealing {
+                block = _mm512_xor_si512(block, blocks[whole]);
+                block = _mm512_maskz_mov_epi8((1 << rest.len()) - 1, block);
+                store(avx512, block, &mut last);
+                rest.copy_from_slice(&last[..rest.len()]);
+            }
+            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
+            sum = _mm512_setzero_si512();
+            products = multiply(avx512, products, block, power(count, whole));
         }
-        sum
+        let bits = |bytes: usize| (bytes as u64 * 8).cast_signed();
+        let lengths = _mm_set_epi64x(bits(input.aad.len()), bits(length));
+        let lengths = _mm512_xor_si512(_mm512_zextsi128_si512(lengths), sum);
+        products = multiply(avx512, products, lengths, one_power(1));
+        let sum = _mm_shuffle_epi8(reduce(avx512, products), _mm512_castsi512_si128(swap));
+        let tag = _mm_xor_si128(sum, _mm512_castsi512_si128(mask[0]));
+        let tag: u8x16<Avx512> = tag.simd_into(avx512);
+        tag.into()
     }
 );
 
@@ -200,14 +204,6 @@ fearless_simd::kernel!(
 
 /// Products not yet reduced: their low, middle and high parts.
 type Products = [__m512i; 3];
-
-fearless_simd::kernel!(
-    #[inline(always)]
-    fn nothing(avx512: Avx512) -> Products {
-        let _ = avx512;
-        [_mm512_setzero_si512(); 3]
-    }
-);
 
 fearless_simd::kernel!(
     /// Adds the products of each block of `a` and `b`.

@@ -11,11 +11,12 @@ use super::aes::keys::{RoundKeys, expand};
 use super::x86::has_vaes;
 use cipher::consts::U16;
 use cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, Level};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Powers of the hash key: for 32 blocks and that of the lengths.
-const POWERS: usize = 33;
+/// Powers of the hash key: for what is authenticated besides, 32 blocks, and that of the lengths.
+const POWERS: usize = 34;
 /// With what meets only the zeros behind the last block.
 const PADDED: usize = POWERS + 3;
 /// Bytes of text whose key stream is kept until the ICV has been verified.
@@ -95,16 +96,12 @@ impl Key {
         if text.len() > KEPT {
             return self.crypt(input, text, None).is_some();
         }
-        let (whole, rest) = text.as_chunks_mut::<64>();
-        for (block, stream) in whole.iter_mut().zip(&stream) {
-            for (to, from) in block.iter_mut().zip(stream) {
-                *to ^= from;
-            }
-        }
-        if let Some(stream) = stream.get(whole.len()) {
-            for (to, from) in rest.iter_mut().zip(stream) {
-                *to ^= from;
-            }
+        match self.unit {
+            Unit::Avx512(avx512) => avx512.vectorize(
+                #[inline(always)]
+                || add(text, &stream),
+            ),
+            Unit::Vaes => add(text, &stream),
         }
         true
     }
@@ -120,6 +117,22 @@ impl Key {
         match self.unit {
             Unit::Avx512(avx512) => Some(avx512::crypt(avx512, self, input, text, stream)),
             Unit::Vaes => vaes::crypt(self, input, text, stream),
+        }
+    }
+}
+
+/// Adds a key stream to `text`.
+#[inline(always)]
+fn add(text: &mut [u8], stream: &[[u8; 64]; KEPT / 64]) {
+    let (whole, rest) = text.as_chunks_mut::<64>();
+    for (block, stream) in whole.iter_mut().zip(stream) {
+        for (to, from) in block.iter_mut().zip(stream) {
+            *to ^= from;
+        }
+    }
+    if let Some(stream) = stream.get(whole.len()) {
+        for (to, from) in rest.iter_mut().zip(stream) {
+            *to ^= from;
         }
     }
 }
