@@ -1,12 +1,12 @@
 //! CBC with four blocks in a vector.
 
+use super::Lane;
 use super::keys::RoundKeys;
-use super::{LANES, Lane};
 use core::arch::x86_64::{
     __m128i, __m512i, _mm512_aesdec_epi128, _mm512_aesdeclast_epi128, _mm512_aesenc_epi128,
-    _mm512_aesenclast_epi128, _mm512_alignr_epi64, _mm512_broadcast_i32x4,
+    _mm512_aesenclast_epi128, _mm512_alignr_epi64, _mm512_broadcast_i32x4, _mm512_castsi512_si128,
     _mm512_extracti64x2_epi64, _mm512_inserti64x2, _mm512_setzero_si512, _mm512_ternarylogic_epi64,
-    _mm512_xor_si512,
+    _mm512_xor_si512, _mm512_zextsi128_si512,
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64};
@@ -80,55 +80,135 @@ fearless_simd::kernel!(
     }
 );
 
+/// Texts that are encrypted side by side at most.
+pub(super) const LANES: usize = 32;
+
+/// Blocks of each text between looks at where texts end.
+const PART: usize = 8;
+
 fearless_simd::kernel!(
-    /// CBC of up to sixteen texts; those that end early idle.
+    /// CBC of up to [`LANES`] texts, of which none is longer than the one before.
     pub(super) fn cbc_encrypt(avx512: Avx512, keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
-        let rounds = keys.rounds;
-        let keys = broadcast(avx512, keys);
-        let longest = lanes.iter().map(|lane| lane.text.len()).max().unwrap_or(0);
-        let mut before = [[0; 16]; LANES];
-        let mut texts: [&mut [[u8; 16]]; LANES] = core::array::from_fn(|_| &mut [][..]);
-        for ((lane, text), before) in lanes.iter_mut().zip(&mut texts).zip(&mut before) {
-            *text = &mut *lane.text;
-            *before = lane.before;
+        // A round of four vectors ends before the next may begin, so that fewer take as long.
+        if lanes.len() <= 16 {
+            encrypt_4(avx512, keys, lanes);
+        } else {
+            encrypt_8(avx512, keys, lanes);
         }
-        let load = |block: Option<&[u8; 16]>| -> __m128i {
-            u8x16::from_slice(avx512, block.unwrap_or(&[0; 16])).into()
-        };
-        macro_rules! four {
-            ($load:expr) => {{
-                let v = _mm512_setzero_si512();
-                let v = _mm512_inserti64x2::<0>(v, $load(0));
-                let v = _mm512_inserti64x2::<1>(v, $load(1));
-                let v = _mm512_inserti64x2::<2>(v, $load(2));
-                _mm512_inserti64x2::<3>(v, $load(3))
-            }};
-        }
-        let mut state: [__m512i; 4] =
-            core::array::from_fn(|i| four!(|lane: usize| load(before.get(4 * i + lane))));
-        for block in 0..longest {
-            for (i, state) in state.iter_mut().enumerate() {
-                let text = four!(|lane: usize| load(texts[4 * i + lane].get(block)));
-                *state = _mm512_ternarylogic_epi64::<0x96>(*state, text, keys[0]);
-            }
-            for key in &keys[1..rounds] {
-                state = state.map(|state| _mm512_aesenc_epi128(state, *key));
-            }
-            state = state.map(|state| _mm512_aesenclast_epi128(state, keys[rounds]));
-            for (state, texts) in state.iter().zip(texts.as_chunks_mut::<4>().0) {
-                let blocks: [__m128i; 4] = [
-                    _mm512_extracti64x2_epi64::<0>(*state),
-                    _mm512_extracti64x2_epi64::<1>(*state),
-                    _mm512_extracti64x2_epi64::<2>(*state),
-                    _mm512_extracti64x2_epi64::<3>(*state),
-                ];
-                for (text, encrypted) in texts.iter_mut().zip(blocks) {
-                    if let Some(to) = text.get_mut(block) {
-                        let encrypted: u8x16<Avx512> = encrypted.simd_into(avx512);
-                        encrypted.store_slice(to);
+    }
+);
+
+/// A vector of four blocks.
+macro_rules! load {
+    ($avx512:ident, $blocks:expr) => {{
+        let [a, b, c, d]: [&[u8; 16]; 4] = $blocks;
+        let v = _mm512_zextsi128_si512(u8x16::from_slice($avx512, a).into());
+        let v = _mm512_inserti64x2::<1>(v, u8x16::from_slice($avx512, b).into());
+        let v = _mm512_inserti64x2::<2>(v, u8x16::from_slice($avx512, c).into());
+        _mm512_inserti64x2::<3>(v, u8x16::from_slice($avx512, d).into())
+    }};
+}
+
+/// The four blocks of a vector.
+macro_rules! split {
+    ($avx512:ident, $vector:expr) => {{
+        let blocks: [u8x16<Avx512>; 4] = [
+            _mm512_castsi512_si128($vector).simd_into($avx512),
+            _mm512_extracti64x2_epi64::<1>($vector).simd_into($avx512),
+            _mm512_extracti64x2_epi64::<2>($vector).simd_into($avx512),
+            _mm512_extracti64x2_epi64::<3>($vector).simd_into($avx512),
+        ];
+        blocks
+    }};
+}
+
+/// CBC of four texts for each vector; those that end early, or are none, idle.
+macro_rules! encrypt {
+    ($name:ident, $vectors:literal) => {
+        fearless_simd::kernel!(
+            #[inline(always)]
+            fn $name(avx512: Avx512, keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) {
+                let rounds = keys.rounds;
+                let keys = broadcast(avx512, keys);
+                let longest = lanes.first().map_or(0, |lane| lane.text.len());
+                let parts = lanes.last().map_or(0, |lane| lane.text.len()) / PART;
+                let mut before = [[[0; 16]; 4]; $vectors];
+                let mut texts: [[&mut [[u8; 16]]; 4]; $vectors] =
+                    core::array::from_fn(|_| [&mut [][..], &mut [][..], &mut [][..], &mut [][..]]);
+                let places = texts.as_flattened_mut().iter_mut();
+                let places = places.zip(before.as_flattened_mut());
+                for (lane, (text, before)) in lanes.iter_mut().zip(places) {
+                    *text = &mut *lane.text;
+                    *before = lane.before;
+                }
+                let mut state = [_mm512_setzero_si512(); $vectors];
+                for (state, [a, b, c, d]) in state.iter_mut().zip(&before) {
+                    *state = load!(avx512, [a, b, c, d]);
+                }
+                let mut spare = [[[[0; 16]; PART]; 4]; $vectors];
+                for _ in 0..parts {
+                    let mut fours = spare.each_mut().map(|four| four.each_mut());
+                    let places = fours.as_flattened_mut().iter_mut();
+                    for (part, text) in places.zip(texts.as_flattened_mut()) {
+                        if let Some((front, rest)) = core::mem::take(text).split_first_chunk_mut() {
+                            (*part, *text) = (front, rest);
+                        }
+                    }
+                    for block in 0..PART {
+                        for (state, [a, b, c, d]) in state.iter_mut().zip(&fours) {
+                            let blocks = [&a[block], &b[block], &c[block], &d[block]];
+                            let text = load!(avx512, blocks);
+                            *state = _mm512_ternarylogic_epi64::<0x96>(*state, text, keys[0]);
+                        }
+                        encrypt_rounds(avx512, &keys, rounds, &mut state);
+                        for (state, four) in state.iter().zip(&mut fours) {
+                            for (to, block_of) in four.iter_mut().zip(split!(avx512, *state)) {
+                                block_of.store_slice(&mut to[block]);
+                            }
+                        }
+                    }
+                }
+                for block in 0..longest - parts * PART {
+                    for (state, [a, b, c, d]) in state.iter_mut().zip(&texts) {
+                        let blocks = [a.get(block), b.get(block), c.get(block), d.get(block)];
+                        let blocks = blocks.map(|block| block.unwrap_or(&[0; 16]));
+                        let text = load!(avx512, blocks);
+                        *state = _mm512_ternarylogic_epi64::<0x96>(*state, text, keys[0]);
+                    }
+                    encrypt_rounds(avx512, &keys, rounds, &mut state);
+                    for (state, four) in state.iter().zip(&mut texts) {
+                        for (to, block_of) in four.iter_mut().zip(split!(avx512, *state)) {
+                            if let Some(to) = to.get_mut(block) {
+                                block_of.store_slice(to);
+                            }
+                        }
                     }
                 }
             }
+        );
+    };
+}
+
+encrypt!(encrypt_4, 4);
+encrypt!(encrypt_8, 8);
+
+fearless_simd::kernel!(
+    /// Encryption behind the first round key.
+    #[inline(always)]
+    pub(in crate::lanes) fn encrypt_rounds(
+        avx512: Avx512,
+        keys: &[__m512i; 15],
+        rounds: usize,
+        blocks: &mut [__m512i],
+    ) {
+        let _ = avx512;
+        for key in &keys[1..rounds] {
+            for block in &mut *blocks {
+                *block = _mm512_aesenc_epi128(*block, *key);
+            }
+        }
+        for block in blocks {
+            *block = _mm512_aesenclast_epi128(*block, keys[rounds]);
         }
     }
 );

@@ -1,4 +1,4 @@
-//! AES-CBC (FIPS 197) with VAES: encryption of sixteen texts side by side. Without VAES the `aes`
+//! AES-CBC (FIPS 197) with VAES: encryption of many texts side by side. Without VAES the `aes`
 //! crate does the work.
 
 #[cfg(target_arch = "x86_64")]
@@ -8,7 +8,6 @@ pub(crate) mod keys;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
 
-use super::LANES;
 #[cfg(target_arch = "x86_64")]
 use super::x86::has_vaes;
 use crate::integrity::BATCH;
@@ -120,10 +119,14 @@ where
             && lanes.len() > 1
         {
             longest_first(lanes);
-            for lanes in lanes.chunks_mut(LANES) {
-                match wide.unit {
-                    Unit::Avx512(avx512) => avx512::cbc_encrypt(avx512, &wide.encrypt, lanes),
-                    Unit::Vaes => {
+            match wide.unit {
+                Unit::Avx512(avx512) => {
+                    for lanes in lanes.chunks_mut(avx512::LANES) {
+                        avx512::cbc_encrypt(avx512, &wide.encrypt, lanes);
+                    }
+                }
+                Unit::Vaes => {
+                    for lanes in lanes.chunks_mut(vaes::LANES) {
                         vaes::cbc_encrypt(&wide.encrypt, lanes);
                     }
                 }

@@ -1,7 +1,7 @@
 //! CBC with two blocks in a vector.
 
+use super::Lane;
 use super::keys::RoundKeys;
-use super::{LANES, Lane};
 use crate::lanes::x86::{load, load_block, load_twice, store, store_block, vaes, vaes_entry};
 use core::arch::x86_64::{
     __m128i, __m256i, _mm256_aesdec_epi128, _mm256_aesdeclast_epi128, _mm256_aesenc_epi128,
@@ -11,7 +11,7 @@ use core::arch::x86_64::{
 };
 
 vaes_entry! {
-    /// CBC of up to sixteen texts.
+    /// CBC of up to [`LANES`] texts, of which none is longer than the one before.
     pub(super) fn cbc_encrypt(keys: &RoundKeys, lanes: &mut [Lane<'_, 16>]) -> () = encrypt
 }
 
@@ -20,7 +20,8 @@ vaes_entry! {
     pub(super) fn cbc_decrypt(keys: &RoundKeys, iv: &[u8; 16], text: &mut [u8]) -> () = decrypt
 }
 
-const _: () = assert!(LANES == 16);
+/// Texts that are encrypted side by side at most.
+pub(super) const LANES: usize = 16;
 
 /// Blocks of each text between looks at where texts end.
 const PART: usize = 8;

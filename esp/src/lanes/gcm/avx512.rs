@@ -1,15 +1,14 @@
 //! Four blocks in a vector; up to 32 before one reduction.
 
 use super::{Input, KEPT, Key, POWERS, REVERSE};
-use crate::lanes::aes::avx512::broadcast;
+use crate::lanes::aes::avx512::{broadcast, encrypt_rounds};
 use core::arch::x86_64::{
     __m128i, __m512i, _mm_clmulepi64_si128, _mm_set_epi64x, _mm_shuffle_epi8, _mm_shuffle_epi32,
     _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_xor_si256,
-    _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4,
-    _mm512_bslli_epi128, _mm512_bsrli_epi128, _mm512_castsi512_si128, _mm512_castsi512_si256,
-    _mm512_clmulepi64_epi128, _mm512_extracti64x4_epi64, _mm512_maskz_mov_epi8,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_ternarylogic_epi64, _mm512_xor_si512,
-    _mm512_zextsi128_si512,
+    _mm512_add_epi32, _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_bsrli_epi128,
+    _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_clmulepi64_epi128,
+    _mm512_extracti64x4_epi64, _mm512_maskz_mov_epi8, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_ternarylogic_epi64, _mm512_xor_si512, _mm512_zextsi128_si512,
 };
 use fearless_simd::prelude::*;
 use fearless_simd::{Avx512, u8x16, u8x64, u32x16};
@@ -60,7 +59,7 @@ fearless_simd::kernel!(
             _mm512_shuffle_epi8(counter, swap),
             keys[0],
         )];
-        encrypt(avx512, &keys, rounds, &mut mask);
+        encrypt_rounds(avx512, &keys, rounds, &mut mask);
         let ones: __m512i =
             u32x16::from_slice(avx512, &[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]).into();
         counter = _mm512_add_epi32(counter, ones);
@@ -81,7 +80,7 @@ fearless_simd::kernel!(
         let mut sum = _mm512_setzero_si512();
         for chunk in chunks {
             let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
-            encrypt(avx512, &keys, rounds, &mut blocks);
+            encrypt_rounds(avx512, &keys, rounds, &mut blocks);
             if !sealing {
                 let (here, later) = stream.split_at_mut(stream.len().min(8));
                 for (to, from) in here.iter_mut().zip(blocks) {
@@ -110,8 +109,8 @@ fearless_simd::kernel!(
         let mut blocks = counters(avx512, &mut counter, four, swap, keys[0]);
         match rest.len() {
             0 => {}
-            1..=256 => encrypt(avx512, &keys, rounds, &mut blocks[..4]),
-            _ => encrypt(avx512, &keys, rounds, &mut blocks),
+            1..=256 => encrypt_rounds(avx512, &keys, rounds, &mut blocks[..4]),
+            _ => encrypt_rounds(avx512, &keys, rounds, &mut blocks),
         }
         if !sealing {
             for (to, from) in stream.iter_mut().zip(blocks) {
@@ -183,22 +182,6 @@ fearless_simd::kernel!(
             *counter = _mm512_add_epi32(*counter, four);
         }
         blocks
-    }
-);
-
-fearless_simd::kernel!(
-    /// The rounds behind the first round key.
-    #[inline(always)]
-    fn encrypt(avx512: Avx512, keys: &[__m512i; 15], rounds: usize, blocks: &mut [__m512i]) {
-        let _ = avx512;
-        for key in &keys[1..rounds] {
-            for block in &mut *blocks {
-                *block = _mm512_aesenc_epi128(*block, *key);
-            }
-        }
-        for block in blocks {
-            *block = _mm512_aesenclast_epi128(*block, keys[rounds]);
-        }
     }
 );
 
