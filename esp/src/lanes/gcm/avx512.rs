@@ -66,10 +66,9 @@ fearless_simd::kernel!(
 
         let (chunks, rest) = text.as_chunks_mut::<CHUNK>();
         // Those of the blocks from the `first` power from the end on.
-        let powers = key.powers.as_flattened();
-        let power = |first: usize, vector: usize| -> __m512i {
-            let at = (POWERS - first) * 16 + vector * 64;
-            u8x64::from_slice(avx512, &powers[at..at + 64]).into()
+        let powers = |first: usize| {
+            let powers = key.powers[POWERS - first..].as_flattened();
+            powers.as_chunks::<64>().0
         };
         let one_power = |power: usize| -> __m512i {
             _mm512_zextsi128_si512(u8x16::from_slice(avx512, &key.powers[POWERS - power]).into())
@@ -92,16 +91,9 @@ fearless_simd::kernel!(
             let mut products = multiply(avx512, nothing, before, one_power(CHUNK / 16 + 1));
             before = _mm512_setzero_si512();
             let vectors = chunk.as_chunks_mut::<64>().0;
-            for (i, (text, key_stream)) in vectors.iter_mut().zip(blocks).enumerate() {
-                let mut block: __m512i = u8x64::from_slice(avx512, text).into();
-                if sealing {
-                    block = _mm512_xor_si512(block, key_stream);
-                    store(avx512, block, text);
-                }
-                block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
-                sum = _mm512_setzero_si512();
-                products = multiply(avx512, products, block, power(CHUNK / 16, i));
-            }
+            let key_stream = sealing.then_some(&blocks);
+            let powers = powers(CHUNK / 16);
+            products = absorb(avx512, vectors, key_stream, swap, sum, products, powers);
             sum = _mm512_zextsi128_si512(reduce(avx512, products));
         }
 
@@ -122,15 +114,10 @@ fearless_simd::kernel!(
         let mut products = multiply(avx512, nothing, before, one_power(count + 1));
         let (vectors, rest) = rest.as_chunks_mut::<64>();
         let whole = vectors.len();
-        for (i, (text, key_stream)) in vectors.iter_mut().zip(blocks).enumerate() {
-            let mut block: __m512i = u8x64::from_slice(avx512, text).into();
-            if sealing {
-                block = _mm512_xor_si512(block, key_stream);
-                store(avx512, block, text);
-            }
-            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
+        let (key_stream, powers) = (sealing.then_some(&blocks), powers(count));
+        products = absorb(avx512, vectors, key_stream, swap, sum, products, powers);
+        if whole > 0 {
             sum = _mm512_setzero_si512();
-            products = multiply(avx512, products, block, power(count, i));
         }
         if !rest.is_empty() {
             let mut last = [0; 64];
@@ -144,7 +131,8 @@ fearless_simd::kernel!(
             }
             block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
             sum = _mm512_setzero_si512();
-            products = multiply(avx512, products, block, power(count, whole));
+            let power = u8x64::from_slice(avx512, &powers[whole]).into();
+            products = multiply(avx512, products, block, power);
         }
         let bits = |bytes: usize| (bytes as u64 * 8).cast_signed();
         let lengths = _mm_set_epi64x(bits(input.aad.len()), bits(length));
@@ -154,6 +142,35 @@ fearless_simd::kernel!(
         let tag = _mm_xor_si128(sum, _mm512_castsi512_si128(mask[0]));
         let tag: u8x16<Avx512> = tag.simd_into(avx512);
         tag.into()
+    }
+);
+
+fearless_simd::kernel!(
+    /// Adds the products of whole vectors, which the key stream encrypts before, and of what is
+    /// added to the first of them.
+    #[inline(always)]
+    fn absorb(
+        avx512: Avx512,
+        vectors: &mut [[u8; 64]],
+        key_stream: Option<&[__m512i; 8]>,
+        swap: __m512i,
+        sum: __m512i,
+        products: Products,
+        powers: &[[u8; 64]],
+    ) -> Products {
+        let (mut sum, mut products) = (sum, products);
+        for (i, (text, power)) in vectors.iter_mut().zip(powers).enumerate() {
+            let mut block: __m512i = u8x64::from_slice(avx512, text).into();
+            if let Some(key_stream) = key_stream {
+                block = _mm512_xor_si512(block, key_stream[i]);
+                store(avx512, block, text);
+            }
+            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
+            sum = _mm512_setzero_si512();
+            let power = u8x64::from_slice(avx512, power).into();
+            products = multiply(avx512, products, block, power);
+        }
+        products
     }
 );
 
