@@ -218,9 +218,12 @@ mod tests {
         let plain = C::new_from_slice(key).unwrap();
         for level in levels() {
             let ours = Key::<C>::new(level, key).unwrap();
-            for count in [1, 2, 3, 5, 8, 16, 17, 64] {
+            // All as long, and each with a length of its own, one of them none.
+            let lengths = [|_: usize| 21, |lane: usize| lane * 37 % 23];
+            let counts = [1, 2, 3, 5, 8, 16, 17, 64];
+            for (blocks, count) in lengths.iter().flat_map(|l| counts.map(|count| (l, count))) {
                 let texts: Vec<Vec<u8>> = (0..count)
-                    .map(|lane| (0..lane * 37 % 23 * 16).map(|i| (i + lane) as u8).collect())
+                    .map(|lane| (0..blocks(lane) * 16).map(|i| (i + lane) as u8).collect())
                     .collect();
                 let mut encrypted = texts.clone();
                 let mut lanes: Vec<Lane<'_, 16>> = encrypted
