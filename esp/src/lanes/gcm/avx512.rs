@@ -93,7 +93,15 @@ fearless_simd::kernel!(
             let vectors = chunk.as_chunks_mut::<64>().0;
             let key_stream = sealing.then_some(&blocks);
             let powers = powers(CHUNK / 16);
-            products = absorb(avx512, vectors, key_stream, swap, sum, products, powers);
+            absorb(
+                avx512,
+                vectors,
+                key_stream,
+                swap,
+                &mut sum,
+                &mut products,
+                powers,
+            );
             sum = _mm512_zextsi128_si512(reduce(avx512, products));
         }
 
@@ -115,24 +123,27 @@ fearless_simd::kernel!(
         let (vectors, rest) = rest.as_chunks_mut::<64>();
         let whole = vectors.len();
         let (key_stream, powers) = (sealing.then_some(&blocks), powers(count));
-        products = absorb(avx512, vectors, key_stream, swap, sum, products, powers);
-        if whole > 0 {
-            sum = _mm512_setzero_si512();
-        }
+        absorb(
+            avx512,
+            vectors,
+            key_stream,
+            swap,
+            &mut sum,
+            &mut products,
+            powers,
+        );
         if !rest.is_empty() {
             let mut last = [0; 64];
             last[..rest.len()].copy_from_slice(rest);
-            let mut block: __m512i = u8x64::from_slice(avx512, &last).into();
             if sealing {
-                block = _mm512_xor_si512(block, blocks[whole]);
-                block = _mm512_maskz_mov_epi8((1 << rest.len()) - 1, block);
+                let block: __m512i = u8x64::from_slice(avx512, &last).into();
+                let block = _mm512_xor_si512(block, blocks[whole]);
+                let block = _mm512_maskz_mov_epi8((1 << rest.len()) - 1, block);
                 store(avx512, block, &mut last);
                 rest.copy_from_slice(&last[..rest.len()]);
             }
-            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
-            sum = _mm512_setzero_si512();
-            let power = u8x64::from_slice(avx512, &powers[whole]).into();
-            products = multiply(avx512, products, block, power);
+            let (last, powers) = (core::slice::from_mut(&mut last), &powers[whole..]);
+            absorb(avx512, last, None, swap, &mut sum, &mut products, powers);
         }
         let bits = |bytes: usize| (bytes as u64 * 8).cast_signed();
         let lengths = _mm_set_epi64x(bits(input.aad.len()), bits(length));
@@ -146,31 +157,29 @@ fearless_simd::kernel!(
 );
 
 fearless_simd::kernel!(
-    /// Adds the products of whole vectors, which the key stream encrypts before, and of what is
-    /// added to the first of them.
+    /// Adds the products of whole vectors, which the key stream encrypts before; `sum` goes with
+    /// the first of them.
     #[inline(always)]
     fn absorb(
         avx512: Avx512,
         vectors: &mut [[u8; 64]],
         key_stream: Option<&[__m512i; 8]>,
         swap: __m512i,
-        sum: __m512i,
-        products: Products,
+        sum: &mut __m512i,
+        products: &mut Products,
         powers: &[[u8; 64]],
-    ) -> Products {
-        let (mut sum, mut products) = (sum, products);
+    ) {
         for (i, (text, power)) in vectors.iter_mut().zip(powers).enumerate() {
             let mut block: __m512i = u8x64::from_slice(avx512, text).into();
             if let Some(key_stream) = key_stream {
                 block = _mm512_xor_si512(block, key_stream[i]);
                 store(avx512, block, text);
             }
-            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), sum);
-            sum = _mm512_setzero_si512();
+            block = _mm512_xor_si512(_mm512_shuffle_epi8(block, swap), *sum);
+            *sum = _mm512_setzero_si512();
             let power = u8x64::from_slice(avx512, power).into();
-            products = multiply(avx512, products, block, power);
+            *products = multiply(avx512, *products, block, power);
         }
-        products
     }
 );
 

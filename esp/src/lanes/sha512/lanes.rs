@@ -6,9 +6,25 @@ use arrayvec::ArrayVec;
 use fearless_simd::Simd;
 use fearless_simd::prelude::*;
 
+/// The MACs of as many jobs as fill vectors of `N`; gives the rest.
+pub(super) fn macs<'a, 'b, S: Simd, V: SimdInt<S, Element = u64>, const N: usize>(
+    simd: S,
+    jobs: &'a [Job<'b>],
+    tags: &mut [Tag],
+) -> &'a [Job<'b>] {
+    let (groups, rest) = jobs.as_chunks();
+    for group in groups {
+        simd.vectorize(
+            #[inline(always)]
+            || vector_of_macs::<S, V, N>(simd, group, tags),
+        );
+    }
+    rest
+}
+
 /// Messages of any lengths; those that end early idle.
 #[inline(always)]
-pub(super) fn macs<S: Simd, V: SimdInt<S, Element = u64>, const N: usize>(
+fn vector_of_macs<S: Simd, V: SimdInt<S, Element = u64>, const N: usize>(
     simd: S,
     jobs: &[Job<'_>; N],
     tags: &mut [Tag],
@@ -43,17 +59,12 @@ pub(super) fn macs<S: Simd, V: SimdInt<S, Element = u64>, const N: usize>(
     }
     let inner: [State; N] = scatter(state);
     let mut outer = [[0; 128]; N];
-    for ((outer, inner), message) in outer.iter_mut().zip(&inner).zip(&messages) {
+    let places = outer.iter_mut().zip(&mut key);
+    for ((outer, key), (inner, message)) in places.zip(inner.iter().zip(&messages)) {
         *outer = message.key.outer_block(inner);
+        *key = &message.key.outer;
     }
-    for ((key, block), (message, outer)) in key
-        .iter_mut()
-        .zip(&mut blocks)
-        .zip(messages.iter().zip(&outer))
-    {
-        (*key, *block) = (&message.key.outer, outer);
-    }
-    let state: [V; 8] = compress(simd, gather(simd, key), words(simd, blocks));
+    let state: [V; 8] = compress(simd, gather(simd, key), words(simd, outer.each_ref()));
     for (job, state) in jobs.iter().zip(scatter::<_, _, N>(state)) {
         tags[job.place] = tag(&state);
     }

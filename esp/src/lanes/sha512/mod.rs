@@ -9,7 +9,7 @@ use super::hash::{Tag, padded};
 use super::put;
 use fearless_simd::Level;
 #[cfg(target_arch = "x86_64")]
-use fearless_simd::{prelude::*, u64x4, u64x8};
+use fearless_simd::{u64x4, u64x8};
 use sha2::block_api::compress512;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -169,30 +169,12 @@ fn tag(state: &State) -> Tag {
 pub(crate) fn mac_many(level: Level, jobs: &[Job<'_>], tags: &mut [Tag]) {
     #[cfg(target_arch = "x86_64")]
     let jobs = match level.as_avx512() {
-        Some(avx512) => {
-            let (eights, rest) = jobs.as_chunks::<8>();
-            for eight in eights {
-                avx512.vectorize(
-                    #[inline(always)]
-                    || lanes::macs::<_, u64x8<_>, 8>(avx512, eight, tags),
-                );
-            }
-            rest
-        }
+        Some(avx512) => lanes::macs::<_, u64x8<_>, 8>(avx512, jobs, tags),
         None => jobs,
     };
     #[cfg(target_arch = "x86_64")]
     let jobs = match level.as_avx2() {
-        Some(avx2) => {
-            let (fours, rest) = jobs.as_chunks::<4>();
-            for four in fours {
-                avx2.vectorize(
-                    #[inline(always)]
-                    || lanes::macs::<_, u64x4<_>, 4>(avx2, four, tags),
-                );
-            }
-            rest
-        }
+        Some(avx2) => lanes::macs::<_, u64x4<_>, 4>(avx2, jobs, tags),
         None => jobs,
     };
     let _ = level;
