@@ -92,8 +92,8 @@ X
 topology_down() {
     # The shell need not tell of their ends.
     disown -a 2>/dev/null
-    for pid in "${JOBS_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
-    JOBS_PIDS=()
+    for pid in "${JOBS_PIDS[@]}" "${CAPTURE_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+    JOBS_PIDS=() CAPTURE_PIDS=()
     for n in nat gw lan rw net; do
         # Whoever is left in there holds it open.
         ip netns pids "$P$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
@@ -154,10 +154,26 @@ gateway_run() {
     if [ -z "${NO_CAPTURE:-}" ]; then
         # Captured as it goes out on a wire: datagrams sent in one call are segmented before, not by the device.
         in_ns gw ip link set eth0 gso_max_segs 1
-        exec_in_ns gw tcpdump -i eth0 -U -w "$W/outside.pcap" -q >/dev/null 2>&1 &
-        JOBS_PIDS+=($!)
+        capture gw "$W/outside.pcap"
     fi
     gateway_start "$1"
+}
+
+CAPTURE_PIDS=()
+# capture NAMESPACE FILE [FILTER...]: what passes eth0 there, into FILE
+capture() {
+    exec_in_ns "$1" tcpdump -i eth0 -U -w "$2" "${@:3}" >/dev/null 2>&1 &
+    CAPTURE_PIDS+=($!)
+    wait_for 5 "tcpdump listens" test -s "$2"
+}
+
+# Before a capture is read. tcpdump is given packets by the block, which the kernel closes after a second.
+captures_end() {
+    [ ${#CAPTURE_PIDS[@]} -gt 0 ] || return 0
+    sleep 1.5
+    kill -INT "${CAPTURE_PIDS[@]}" 2>/dev/null
+    wait "${CAPTURE_PIDS[@]}" 2>/dev/null
+    CAPTURE_PIDS=()
 }
 
 # gateway_start [FILE]: the same without a capture, again maybe
@@ -301,10 +317,14 @@ X
 
 softether_down() { in_ns gw vpnserver stop >/dev/null 2>&1; return 0; }
 
-# tshark with the gateway's key files: what matches FILTER in the capture from outside
-decrypted() {
+# expect_decrypted TEST NUMBER FILTER PROBLEM: how many packets of the capture from outside tshark, with the gateway's
+# key files, finds to match
+expect_decrypted() {
+    captures_end
     mkdir -p "$W/tshark/wireshark"
     cp "$W/keys/"* "$W/tshark/wireshark/"
-    XDG_CONFIG_HOME="$W/tshark" WIRESHARK_CONFIG_DIR="$W/tshark/wireshark" tshark -r "$W/outside.pcap" \
-        -o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE -Y "$1" 2>> "$W/tshark.err" | wc -l
+    local count
+    count=$(XDG_CONFIG_HOME="$W/tshark" WIRESHARK_CONFIG_DIR="$W/tshark/wireshark" tshark -r "$W/outside.pcap" \
+        -o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE -Y "$3" 2>> "$W/tshark.err" | wc -l)
+    [ "$count" "$1" "$2" ] || problem "$4 ($count packets)"
 }

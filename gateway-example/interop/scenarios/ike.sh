@@ -30,6 +30,7 @@ scenario_no_nat() {
     gateway_up && client && connected 192.168.200.10
     expect encapsulation=none
     expect_log 'nat="no NAT"'
+    captures_end
     local floated
     floated=$(tcpdump -r "$W/outside.pcap" -n 'udp port 4500' 2>/dev/null | wc -l)
     [ "$floated" = 0 ] || problem "$floated packets on port 4500"
@@ -56,12 +57,12 @@ scenario tshark "tshark decrypts main mode to inner ICMP" first-light
 scenario_tshark() {
     MEGABYTES=1
     gateway_up && client && connected 192.168.200.10
-    [ "$(decrypted 'isakmp.typepayload == 5')" -ge 4 ] || problem "no identities: main and quick mode not decrypted"
-    [ "$(decrypted 'isakmp.typepayload == 12')" -ge 1 ] || problem "no DELETE decrypted"
-    [ "$(decrypted 'l2tp.avp.message_type == 1')" -ge 1 ] || problem "no SCCRQ decrypted"
-    [ "$(decrypted 'icmp.type == 8')" -ge 3 ] || problem "no echo requests decrypted"
-    [ "$(decrypted 'icmp.type == 0')" -ge 3 ] || problem "no echo replies decrypted"
-    [ "$(decrypted 'esp.icv_bad == 1')" = 0 ] || problem "ICVs do not verify"
+    expect_decrypted -ge 4 'isakmp.typepayload == 5' "no identities: main and quick mode not decrypted"
+    expect_decrypted -ge 1 'isakmp.typepayload == 12' "no DELETE decrypted"
+    expect_decrypted -ge 1 'l2tp.avp.message_type == 1' "no SCCRQ decrypted"
+    expect_decrypted -ge 3 'icmp.type == 8' "no echo requests decrypted"
+    expect_decrypted -ge 3 'icmp.type == 0' "no echo replies decrypted"
+    expect_decrypted -eq 0 'esp.icv_bad == 1' "ICVs do not verify"
 }
 
 scenario rekey "strongSwan rekeys both phases during a transfer"

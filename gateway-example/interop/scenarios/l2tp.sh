@@ -40,7 +40,7 @@ secret_client() {
     echo '* * between-us' > "$W/xl2tpd/secrets"
     client L2TP_GLOBAL="auth file = $W/xl2tpd/secrets" "$@"
     # Both have answered the other's challenge.
-    [ "$(decrypted 'l2tp.avp.type == 13')" -ge 2 ] || problem "no tunnel authentication both ways"
+    expect_decrypted -ge 2 'l2tp.avp.type == 13' "no tunnel authentication both ways"
 }
 
 scenario tunnel-secret "xl2tpd with tunnel authentication"
@@ -54,8 +54,8 @@ scenario_hidden_avps() {
     L2TP=$'tunnel_secret = "between-us"\nhide_avps = true' gateway_up
     secret_client L2TP_EXTRA=$'challenge = yes\nhidden bit = yes' && connected 192.168.200.10
     # All that xl2tpd makes of its hidden bit are Random Vectors.
-    [ "$(decrypted 'l2tp.avp.type == 36 && udp.dstport == 1701')" -ge 3 ] || problem "xl2tpd sent no Random Vector"
-    [ "$(decrypted 'l2tp.avp.hidden == 1')" -ge 1 ] || problem "the gateway hid nothing"
+    expect_decrypted -ge 3 'l2tp.avp.type == 36 && udp.dstport == 1701' "xl2tpd sent no Random Vector"
+    expect_decrypted -ge 1 'l2tp.avp.hidden == 1' "the gateway hid nothing"
 }
 
 scenario hello "xl2tpd says Hello after an idle minute, and is answered"
@@ -63,7 +63,7 @@ scenario_hello() {
     gateway_up && client IDLE_SECONDS=75 && connected 192.168.200.10
     expect idle=0
     # Unanswered, it would come again within seconds.
-    [ "$(decrypted 'l2tp.avp.message_type == 6')" = 1 ] || problem "not one Hello in the capture"
+    expect_decrypted -eq 1 'l2tp.avp.message_type == 6' "not one Hello in the capture"
 }
 
 scenario redial "the gateway is killed and started again: the client comes back by itself, to its address"

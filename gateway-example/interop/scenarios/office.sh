@@ -10,20 +10,16 @@ internet_up() {
     ip -n "${P}gw"  route add default via 198.51.100.2
     exec_in_ns net "$PYTHON" "$HERE/transfer.py" serve $INTERNET_HOST 5001 >/dev/null 2>&1 &
     JOBS_PIDS+=($!)
-    exec_in_ns net tcpdump -i eth0 -n -U -w "$W/internet.pcap" ip and not host 203.0.113.1 >/dev/null 2>&1 &
-    JOBS_PIDS+=($!)
-    wait_for 5 "tcpdump listens" test -s "$W/internet.pcap"
+    capture net "$W/internet.pcap" ip and not host 203.0.113.1
 }
 INTERNET_HOST=203.0.113.80
 
 # seen_as ADDRESS: everything that came to the internet's host came from there
 seen_as() {
+    captures_end
     local all of
-    sleep 0.5
-    # It grows while it is read.
-    cp "$W/internet.pcap" "$W/seen.pcap"
-    all=$(tcpdump -r "$W/seen.pcap" -n "dst host $INTERNET_HOST" 2>/dev/null | wc -l)
-    of=$(tcpdump -r "$W/seen.pcap" -n "src host $1 and dst host $INTERNET_HOST" 2>/dev/null | wc -l)
+    all=$(tcpdump -r "$W/internet.pcap" -n "dst host $INTERNET_HOST" 2>/dev/null | wc -l)
+    of=$(tcpdump -r "$W/internet.pcap" -n "src host $1 and dst host $INTERNET_HOST" 2>/dev/null | wc -l)
     [ "$of" -gt 20 ] && [ "$of" = "$all" ] || problem "of $all packets on the internet $of came from $1"
 }
 
