@@ -63,7 +63,7 @@ impl Gather {
     /// Fewer than these are not worth a sleep.
     const FEW: f32 = 3.0;
     /// More than these need not wait for more.
-    const ENOUGH: f32 = 32.0;
+    const ENOUGH: f32 = 64.0;
     /// More than these at once, without a sleep, are enough already.
     const MANY: usize = 24;
     /// More than these after a sleep would have been enough without it.

@@ -1,6 +1,6 @@
 use crate::core::{Datagram, Path};
 use arrayvec::ArrayVec;
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,18 @@ pub struct UdpPort {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// Messages of the next read at most.
+    /// Messages that are read next at most.
     messages: AtomicUsize,
 }
 
-/// Messages of one read at most; each may be of many datagrams.
-const MESSAGES: usize = 32;
+/// Messages that are read before any is dealt with, at most; each may be of many datagrams. If each
+/// is of one, these are still more than fill a packet of 64 KiB for the other side.
+const MESSAGES: usize = 64;
 
-/// Messages of one read at least.
+/// As many at least.
 const FEWEST: usize = 4;
 
-/// What one read should not be much longer than, to be in the cache still when it is dealt with.
+/// Bytes that are read before any is dealt with, or not many more: what stays in the cache.
 const ENOUGH: usize = 256 << 10;
 
 /// The MTU of most links.
@@ -109,23 +110,32 @@ impl UdpPort {
     ) -> io::Result<impl Iterator<Item = Datagram<'b>> + use<'b>> {
         let mut metas = [RecvMeta::default(); MESSAGES];
         let most = self.messages.load(Ordering::Relaxed);
-        let count = loop {
-            match self.read(buffer, &mut metas, most) {
-                Ok(count) => {
-                    if count < most {
+        let mut count = 0;
+        while count < most {
+            let asked = (most - count).min(BATCH_SIZE);
+            let space = buffer.chunks_mut(STRIDE).skip(count).take(asked);
+            let rest = metas.get_mut(count..).unwrap_or_default();
+            match self.read(space, rest) {
+                Ok(read) => {
+                    count += read;
+                    if read < asked {
                         self.emptied();
+                        break;
                     }
-                    let bytes: usize = metas.iter().take(count).map(|meta| meta.len).sum();
-                    let fit = (ENOUGH * count / bytes.max(1)).clamp(FEWEST, MESSAGES);
-                    self.messages.store(fit, Ordering::Relaxed);
-                    break count;
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break 0,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 // What an ICMP error left behind; the next read is fine.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                // What has been read is dealt with first; it comes again.
+                Err(_) if count > 0 => break,
                 Err(e) => return Err(e),
             }
-        };
+        }
+        if count > 0 {
+            let bytes: usize = metas.iter().take(count).map(|meta| meta.len).sum();
+            let fit = (ENOUGH * count / bytes.max(1)).clamp(FEWEST, MESSAGES);
+            self.messages.store(fit, Ordering::Relaxed);
+        }
         let own = self.local;
         let messages = buffer.chunks_mut(STRIDE).zip(metas).take(count);
         Ok(messages.flat_map(move |(message, meta)| {
@@ -140,15 +150,14 @@ impl UdpPort {
         }))
     }
 
-    fn read(
+    /// Reads a message into each space, one system call for all; gives how many.
+    fn read<'b>(
         &self,
-        buffer: &mut [u8],
-        metas: &mut [RecvMeta; MESSAGES],
-        most: usize,
+        space: impl Iterator<Item = &'b mut [u8]>,
+        metas: &mut [RecvMeta],
     ) -> io::Result<usize> {
+        let mut slices: ArrayVec<_, BATCH_SIZE> = space.map(IoSliceMut::new).collect();
         self.socket.try_io(Interest::READABLE, || {
-            let chunks = buffer.chunks_mut(STRIDE).take(most);
-            let mut slices: ArrayVec<_, MESSAGES> = chunks.map(IoSliceMut::new).collect();
             self.state.recv((&self.socket).into(), &mut slices, metas)
         })
     }
@@ -210,7 +219,7 @@ mod tests {
         all
     }
 
-    /// More than one read takes, of all lengths, after which one read takes fewer.
+    /// More than are read at once, of all lengths, after which fewer are.
     #[tokio::test]
     async fn every_datagram_is_read_whole_and_in_order() {
         let [from, to] = [(); 2].map(|()| UdpPort::bind(([127, 0, 0, 1], 0).into()).unwrap());
