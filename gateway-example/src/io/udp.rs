@@ -1,5 +1,6 @@
 use crate::core::{Datagram, Path};
 use arrayvec::ArrayVec;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -74,6 +75,12 @@ impl UdpPort {
         if address.is_ipv4() {
             let may = rustix::net::sockopt::Ipv4PathMtuDiscovery::DONT;
             rustix::net::sockopt::set_ip_mtu_discover(&socket, may)?;
+        }
+        // When a datagram came, and its type of service: costs at each, and nobody asks.
+        nix::sys::socket::setsockopt(&socket, ReceiveTimestampns, &false)?;
+        match address {
+            SocketAddr::V4(_) => rustix::net::sockopt::set_ip_recvtos(&socket, false)?,
+            SocketAddr::V6(_) => rustix::net::sockopt::set_ipv6_recvtclass(&socket, false)?,
         }
         set_buffers((&socket).into());
         let local = socket.local_addr()?;
