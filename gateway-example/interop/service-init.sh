@@ -44,12 +44,14 @@ chroot $N chown root:roadwarrior /etc/roadwarrior/office.toml; chmod 640 $N/etc/
 mkdir $N/etc/systemd/system/roadwarrior.service.d
 printf '[Service]\nStandardOutput=journal+console\nStandardError=journal+console\n' > $N/etc/systemd/system/roadwarrior.service.d/log.conf
 
-cp "$CLIENT_ENV" $N/etc/service.env
+# Wherever these lie, which may be under the /tmp of before.
+cp "${0%/*}/service-check.sh" "$TRANSFER" $N/etc/
+{ cat "$CLIENT_ENV"; echo 'TRANSFER="/etc/transfer.py"'; } > $N/etc/service.env
 cat > $N/etc/systemd/system/check.service <<X
 [Service]
 Type=oneshot
 EnvironmentFile=/etc/service.env
-ExecStart=/bin/sh ${0%/*}/service-check.sh
+ExecStart=/bin/sh /etc/service-check.sh
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/console
