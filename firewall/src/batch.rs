@@ -3,6 +3,7 @@
 use crate::event::{DropReason, Ingress, Verdict};
 use crate::firewall::Firewall;
 use crate::interface::InterfaceId;
+use crate::wire::Protocol;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Instant;
@@ -69,6 +70,10 @@ impl Firewall {
             }
             self.table
                 .touch(hashes.get(..jobs.len()).unwrap_or_default());
+            let connections = glances.iter().flatten();
+            let connections = connections.filter(|glance| glance.protocol == Protocol::TCP);
+            self.table
+                .touch_connections(connections.map(|glance| (glance.ends, glance.hash)));
             for (job, (glance, other)) in jobs.iter_mut().zip(glances.iter().zip(&mut others)) {
                 let (ingress, packet) = (job.ingress, job.packet.clone());
                 let passed = glance

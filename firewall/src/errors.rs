@@ -49,12 +49,12 @@ impl Firewall {
             .filter(|flow| flow.expires > clock::floor(ms))
             .ok_or(DropReason::Unrelated)?;
         if let Body::Tcp(segment) = quoted.body
-            && !flow.tcp().has_sent(way.other(), segment.seq)
+            && !flow.tcp.has_sent(way.other(), segment.seq)
         {
             return Err(DropReason::OutOfWindow.into());
         }
-        let came_from = flow.interfaces.get(way.index()).copied();
-        if came_from.and_then(|id| self.interfaces.kind(id)) != Some(kind) {
+        let (came, _) = way.of(flow.interfaces);
+        if self.interfaces.kind(came) != Some(kind) {
             return Err(DropReason::Spoofed.into());
         }
         let target = flow.target(way);

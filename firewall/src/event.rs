@@ -234,7 +234,7 @@ impl FlowInfo {
             translated_destination: target.destination.into(),
             ingress,
             egress: (egress != InterfaceId::LOCAL).then_some(egress),
-            rule: flow.rule(),
+            rule: flow.rule.map(usize::from),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::event::Ingress;
 use crate::firewall::Firewall;
-use crate::flow::{Ends, Way};
+use crate::flow::{Ends, EndsV4};
 use crate::interface::InterfaceId;
 use crate::process::Route;
 use crate::wire::{self, Protocol};
@@ -16,8 +16,8 @@ const IP_HEADER: usize = 20;
 /// What a packet's headers say, and the hash of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Glance {
-    ends: Ends,
-    protocol: Protocol,
+    pub(crate) ends: EndsV4,
+    pub(crate) protocol: Protocol,
     /// Of the packet.
     length: u16,
     pub(crate) hash: u64,
@@ -46,10 +46,10 @@ impl Firewall {
             Protocol::TCP if payload >= 20 => {}
             _ => return None,
         }
-        let ends = Ends {
-            addresses: u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]),
-            ports: u32::from_be_bytes([p0, p1, q0, q1]),
-        };
+        let ends = EndsV4::new(
+            u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]),
+            u32::from_be_bytes([p0, p1, q0, q1]),
+        );
         Some(Glance {
             ends,
             protocol,
@@ -69,44 +69,43 @@ impl Firewall {
         glance: &Glance,
         route: Route<'_>,
     ) -> Option<InterfaceId> {
-        let (flow, way) = self
+        let (entry, records) = self
             .table
             .find_v4(glance.ends, glance.protocol, glance.hash)?;
         let bytes = buf.get_mut(packet.clone())?;
-        let [original, reply] = flow.interfaces;
-        let (came, led_to, usual) = match way {
-            Way::Original => (original, reply, ingress.ipsec || !flow.is_ipsec_only()),
-            Way::Reply => (reply, original, flow.is_replied()),
-        };
-        let goes_on = usual && came == ingress.interface && flow.expires > self.moment.floor;
-        let target = flow.leaving(way);
+        let (position, address, port) = entry.translation()?;
+        let target = glance.ends.with(position, address, port);
         let destination = IpAddr::V4(target.destination());
-        if !goes_on
-            || self.interfaces.longest(came) == 0
-            || self.interfaces.longest(led_to) < glance.length
-            || self.interfaces.is_own(destination)
-            || route(destination)? != led_to
-        {
+        let goes_on = entry.is_usual(ingress.ipsec)
+            && entry.came == ingress.interface
+            && entry.expires > self.moment.floor
+            && self.interfaces.longest(entry.came) != 0
+            && !self.interfaces.is_own(destination);
+        if !goes_on {
             return None;
         }
+        let egress = route(destination)?;
         let expires = match glance.protocol {
             Protocol::TCP => self.moment.tcp_end,
             _ => self.moment.udp_end,
         };
-        if expires < flow.expires {
+        if self.interfaces.longest_on(entry.leads_to(), egress) < glance.length
+            || expires < entry.expires
+        {
             return None;
         }
         if glance.protocol == Protocol::TCP {
             let segment = wire::segment(bytes.get(IP_HEADER..glance.length.into())?)?;
-            if !flow.goes_on(way, &segment) {
+            let connection = records.connection_mut(entry.place)?;
+            if !connection.goes_on(entry.way(), &segment) {
                 return None;
             }
         }
-        flow.expires = expires;
+        entry.expires = expires;
         if target != glance.ends {
             wire::rewrite_plain(bytes, glance.protocol, glance.ends, target);
         }
-        Some(led_to)
+        Some(egress)
     }
 }
 

@@ -168,7 +168,7 @@ impl Firewall {
         };
         self.table.iter().filter_map(move |flow| {
             Some(FlowStatus {
-                info: FlowInfo::of(flow),
+                info: FlowInfo::of(&flow),
                 phase: flow.phase(),
                 opened: at(flow.opened)?,
                 expires: at(flow.expires)?,

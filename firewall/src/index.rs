@@ -105,18 +105,6 @@ impl Index {
             old.replace(hash, place, by);
         }
     }
-
-    /// Has a bucket on its way from memory, for a `find` soon.
-    pub(crate) fn touch(&self, hash: u64) -> u32 {
-        let bucket = self.table.buckets.get(self.table.home(hash));
-        bucket.map_or(0, |bucket| bucket.passed)
-    }
-
-    /// The place that is most likely this hash's.
-    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        let bucket = self.table.buckets.get(self.table.home(hash))?;
-        bucket.matching(tag(hash)).next()
-    }
 }
 
 impl Table {

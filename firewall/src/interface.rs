@@ -21,9 +21,9 @@ const WAITING: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Interfaces {
     slots: Vec<(InterfaceId, Option<Interface>)>,
-    /// Of each slot, for the short way: whose it is, and the longest packet for it, 0 if it is
-    /// nobody's.
-    brief: Vec<(InterfaceId, u16)>,
+    /// Of each slot, for the short way: whose it is, on which side, and the longest packet for it,
+    /// 0 if it is nobody's.
+    brief: Vec<(InterfaceId, Kind, u16)>,
     free: VecDeque<usize>,
     /// With how many interfaces name them, so that no packet walks through all interfaces.
     own: HashMap<IpAddr, usize, Key>,
@@ -60,10 +60,18 @@ impl Interfaces {
 
     /// The longest packet that an interface carries; 0 if there is none of this name.
     pub(crate) fn longest(&self, id: InterfaceId) -> u16 {
-        let brief = self.brief.get(index(id));
-        brief
-            .filter(|(of, _)| *of == id)
-            .map_or(0, |(_, most)| *most)
+        self.brief(id).map_or(0, |(_, most)| most)
+    }
+
+    /// The same, but 0 if it is on the other side.
+    pub(crate) fn longest_on(&self, side: Kind, id: InterfaceId) -> u16 {
+        let brief = self.brief(id).filter(|(kind, _)| *kind == side);
+        brief.map_or(0, |(_, most)| most)
+    }
+
+    fn brief(&self, id: InterfaceId) -> Option<(Kind, u16)> {
+        let (of, kind, most) = *self.brief.get(index(id))?;
+        (of == id).then_some((kind, most))
     }
 
     fn note(&mut self, at: usize) {
@@ -71,7 +79,10 @@ impl Interfaces {
             return;
         };
         let longest = |interface: &Interface| interface.mtu.unwrap_or(u16::MAX);
-        let brief = (*id, interface.as_ref().map_or(0, longest));
+        let brief = match interface {
+            Some(interface) => (*id, interface.kind, longest(interface)),
+            None => (*id, Kind::Private, 0),
+        };
         match self.brief.get_mut(at) {
             Some(place) => *place = brief,
             None => self.brief.push(brief),

@@ -21,8 +21,10 @@ mod open;
 mod policy;
 mod ports;
 mod process;
+mod record;
 mod table;
 mod tcp;
+mod ways;
 mod wheel;
 mod wire;
 

@@ -1,9 +1,7 @@
-//! Doubly linked lists that run through the flows' own places.
+//! Doubly linked lists that run through the flows' own records.
 
-use crate::arena::Arena;
-use crate::flow::{Flow, NONE};
-
-pub(crate) type Slab = Arena<Flow>;
+use crate::flow::NONE;
+use crate::record::Records;
 
 /// What a list is for; each flow is on at most one of a kind.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +25,8 @@ pub(crate) const UNLINKED: Link = Link {
     behind: NONE,
 };
 
-fn link(slab: &mut Slab, kind: Kind, index: u32) -> Option<&mut Link> {
-    let [due, unreplied, host] = &mut slab.get_mut(index)?.links;
+fn link(records: &mut Records, kind: Kind, index: u32) -> Option<&mut Link> {
+    let [due, unreplied, host] = &mut records.get_mut(index)?.links;
     Some(match kind {
         Kind::Due => due,
         Kind::Unreplied => unreplied,
@@ -57,15 +55,15 @@ impl List {
         (self.head != NONE).then_some(self.head)
     }
 
-    pub(crate) fn push(&mut self, slab: &mut Slab, kind: Kind, index: u32) {
+    pub(crate) fn push(&mut self, records: &mut Records, kind: Kind, index: u32) {
         let before = self.tail;
-        if let Some(link) = link(slab, kind, index) {
+        if let Some(link) = link(records, kind, index) {
             *link = Link {
                 before,
                 behind: NONE,
             };
         }
-        match link(slab, kind, before) {
+        match link(records, kind, before) {
             Some(last) => last.behind = index,
             None => self.head = index,
         }
@@ -73,15 +71,15 @@ impl List {
     }
 
     /// Takes out a flow that is on this list; nothing if it is on none of the kind.
-    pub(crate) fn remove(&mut self, slab: &mut Slab, kind: Kind, index: u32) {
-        let Some(own) = link(slab, kind, index) else {
+    pub(crate) fn remove(&mut self, records: &mut Records, kind: Kind, index: u32) {
+        let Some(own) = link(records, kind, index) else {
             return;
         };
         let Link { before, behind } = *own;
         if before == NONE && self.head != index {
             return;
         }
-        unlink(slab, kind, index);
+        unlink(records, kind, index);
         if before == NONE {
             self.head = behind;
         }
@@ -92,27 +90,27 @@ impl List {
 }
 
 /// Puts a flow behind another.
-pub(crate) fn insert_behind(slab: &mut Slab, kind: Kind, before: u32, index: u32) {
-    let Some(first) = link(slab, kind, before) else {
+pub(crate) fn insert_behind(records: &mut Records, kind: Kind, before: u32, index: u32) {
+    let Some(first) = link(records, kind, before) else {
         return;
     };
     let behind = std::mem::replace(&mut first.behind, index);
-    if let Some(link) = link(slab, kind, index) {
+    if let Some(link) = link(records, kind, index) {
         *link = Link { before, behind };
     }
-    if let Some(link) = link(slab, kind, behind) {
+    if let Some(link) = link(records, kind, behind) {
         link.before = index;
     }
 }
 
 /// Closes the gap that a flow leaves, and gives its neighbours.
-pub(crate) fn unlink(slab: &mut Slab, kind: Kind, index: u32) -> Link {
-    let own = link(slab, kind, index);
+pub(crate) fn unlink(records: &mut Records, kind: Kind, index: u32) -> Link {
+    let own = link(records, kind, index);
     let gap = own.map_or(UNLINKED, |link| std::mem::replace(link, UNLINKED));
-    if let Some(link) = link(slab, kind, gap.before) {
+    if let Some(link) = link(records, kind, gap.before) {
         link.behind = gap.behind;
     }
-    if let Some(link) = link(slab, kind, gap.behind) {
+    if let Some(link) = link(records, kind, gap.behind) {
         link.before = gap.before;
     }
     gap

@@ -69,20 +69,29 @@ impl Firewall {
             mapping = index;
             target.source = (IpAddr::V4(address), port);
         }
-        let flow = Flow::new(original, target.reversed(), [ingress.interface, to], tcp);
-        let mut flow = flow.ok_or(DropReason::Policy)?;
-        flow.set_origin(opening.ipsec_only, inbound, opening.rule);
-        flow.mapping = mapping;
+        let mut flow = Flow {
+            tuples: [original, target.reversed()],
+            interfaces: [ingress.interface, to],
+            sides: [kind, self.interfaces.kind(to).unwrap_or(Kind::Private)],
+            expires: 0,
+            opened: clock::floor(ms),
+            tcp,
+            replied: false,
+            ipsec_only: opening.ipsec_only,
+            inbound,
+            mapping,
+            rule: opening.rule.and_then(|rule| rule.try_into().ok()),
+        };
+        flow.expires = flow.end(ms, &config.timeouts);
         if mapping != NONE {
             let depends = |nat: &ActiveNat| nat.filtering == Filtering::AddressDependent;
             let remember = nats.iter().any(depends) && !inbound;
             self.mappings.hold(mapping, flow.remote(), remember);
         }
-        flow.opened = clock::floor(ms);
-        flow.expires = flow.end(ms, Some(&tcp), &config.timeouts);
         let answer = target.reversed();
         if let Some((other, way)) = self.table.find(&answer, self.table.hash(&answer)) {
-            if self.is_live(ms, other, way) {
+            let known = self.table.get(other);
+            if known.is_some_and(|known| self.is_live(ms, &known, way)) {
                 // An answer could be either's: nobody takes over another's answers.
                 if mapping != NONE {
                     let now = clock::floor(ms);
@@ -93,7 +102,7 @@ impl Firewall {
             self.close(ms, other, CloseReason::Expired);
         }
         self.wake_by(clock::milliseconds(flow.expires));
-        self.table.insert(flow);
+        self.table.insert(&flow).ok_or(DropReason::Policy)?;
         self.tell(|| Event::FlowOpened(FlowInfo::of(&flow)));
         Ok((exit, target))
     }

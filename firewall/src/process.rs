@@ -4,7 +4,7 @@ use crate::clock;
 use crate::errors::translate;
 use crate::event::{CloseReason, DropReason, Ingress, Verdict};
 use crate::firewall::Firewall;
-use crate::flow::{Tuple, Way};
+use crate::flow::{Flow, Tuple, Way};
 use crate::fragments::{self, Step};
 use crate::interface::InterfaceId;
 use crate::policy::{Interface, Kind};
@@ -180,12 +180,9 @@ impl Firewall {
     }
 
     /// Whether a flow goes on: not over, and still between interfaces that there are.
-    pub(crate) fn is_live(&self, ms: u64, index: u32, way: Way) -> bool {
-        self.table.get(index).is_some_and(|flow| {
-            let led_to = flow.interfaces.get(way.other().index()).copied();
-            let led_to = led_to.and_then(|id| self.interfaces.kind(id));
-            flow.expires > clock::floor(ms) && led_to.is_some()
-        })
+    pub(crate) fn is_live(&self, ms: u64, flow: &Flow, way: Way) -> bool {
+        let (_, led_to) = way.of(flow.interfaces);
+        flow.expires > clock::floor(ms) && self.interfaces.kind(led_to).is_some()
     }
 
     /// A packet of a known flow: no allocation from here on. None if the flow is over.
@@ -197,17 +194,13 @@ impl Firewall {
         view: &Packet,
         route: Route<'_>,
     ) -> Result<Option<(Exit, Tuple)>, Refusal> {
-        if !self.is_live(ms, index, way) {
+        let gone = DropReason::NoInterface;
+        let mut flow = self.table.get(index).ok_or(gone)?;
+        if !self.is_live(ms, &flow, way) {
             self.close(ms, index, CloseReason::Expired);
             return Ok(None);
         }
-        let gone = DropReason::NoInterface;
-        let flow = self.table.get(index).ok_or(gone)?;
-        let [original, reply] = flow.interfaces;
-        let (came, led_to) = match way {
-            Way::Original => (original, reply),
-            Way::Reply => (reply, original),
-        };
+        let (came, led_to) = way.of(flow.interfaces);
         if came != ingress.interface {
             // The same side, another interface: somebody moved, or pretends to be somebody.
             if self.interfaces.kind(came).is_some_and(|side| side != kind) {
@@ -218,7 +211,7 @@ impl Firewall {
                 self.check_source(from, view)?;
             }
         }
-        if flow.is_ipsec_only() && way == Way::Original && !ingress.ipsec {
+        if flow.ipsec_only && way == Way::Original && !ingress.ipsec {
             return Err(DropReason::NotIpsec.into());
         }
         let target = flow.target(way);
@@ -228,35 +221,28 @@ impl Firewall {
         if sides.is_some_and(|[now, before]| now != before) {
             return Err(DropReason::NoRoute.into());
         }
-        let flow = self.table.get_mut(index).ok_or(gone)?;
-        let mut tcp = None;
-        if let Body::Tcp(segment) = view.body {
-            let mut state = flow.tcp();
-            if !state.accept(way, &segment) {
-                return Err(DropReason::OutOfWindow.into());
-            }
-            flow.set_tcp(&state);
-            tcp = Some(state);
+        if let Body::Tcp(segment) = view.body
+            && !flow.tcp.accept(way, &segment)
+        {
+            return Err(DropReason::OutOfWindow.into());
         }
-        if came != ingress.interface || moved.is_some() {
-            let interfaces = flow.interfaces.iter_mut();
-            for (n, place) in interfaces.enumerate() {
-                if n != way.index() {
-                    *place = moved.unwrap_or(*place);
-                } else if *place != InterfaceId::LOCAL {
-                    *place = ingress.interface;
-                }
-            }
+        let (here, there) = way.of(flow.interfaces.each_mut());
+        let (side, _) = way.of(flow.sides.each_mut());
+        if came != InterfaceId::LOCAL {
+            (*here, *side) = (ingress.interface, kind);
         }
-        let expires = flow.end(ms, tcp.as_ref(), &self.config.timeouts);
-        let sooner = expires < std::mem::replace(&mut flow.expires, expires);
-        if way == Way::Reply && !flow.is_replied() {
-            flow.set_replied();
+        *there = moved.unwrap_or(led_to);
+        let before = flow.expires;
+        flow.expires = flow.end(ms, &self.config.timeouts);
+        let answered = way == Way::Reply && !flow.replied;
+        flow.replied |= answered;
+        self.table.update(index, &flow);
+        if answered {
             self.table.replied(index);
         }
-        if sooner {
-            self.table.rearm(index);
-            self.wake_by(clock::milliseconds(expires));
+        if flow.expires < before {
+            self.table.rearm(index, flow.expires);
+            self.wake_by(clock::milliseconds(flow.expires));
         }
         Ok(Some((exit, target)))
     }

@@ -2,10 +2,15 @@
 
 use crate::clock::{self, Instant8};
 use crate::firewall::user_of;
-use crate::flow::{Ends, Flow, Tuple, Way};
+use crate::flow::{Ends, EndsV4, EndsV6, Flow, Tuple, Way, host_way};
 use crate::hash::Key;
 use crate::index::Index;
-use crate::list::{self, Kind, Link, List, Slab};
+use crate::interface::InterfaceId;
+use crate::list::{self, Kind, Link, List};
+use crate::policy;
+use crate::record::{Record, Records};
+use crate::tcp::Tcp;
+use crate::ways::{Entry, Ways};
 use crate::wheel::Wheel;
 use crate::wire::Protocol;
 use std::net::IpAddr;
@@ -13,9 +18,7 @@ use std::net::IpAddr;
 /// All flows of a firewall.
 #[derive(Debug)]
 pub(crate) struct Table {
-    slab: Slab,
-    /// Of both tuples of each flow.
-    index: Index,
+    pieces: Pieces,
     /// Of each user, by the first of its flows.
     hosts: Index,
     unreplied: List,
@@ -23,11 +26,113 @@ pub(crate) struct Table {
     key: Key,
 }
 
+/// Each flow is a record, and an entry for each of its ways.
+#[derive(Debug)]
+struct Pieces {
+    records: Records,
+    v4: Ways<EndsV4>,
+    v6: Ways<EndsV6>,
+}
+
+/// One way of a flow of either family.
+struct Course {
+    tuple: Tuple,
+    came: InterfaceId,
+    leads_to: policy::Kind,
+    expires: Instant8,
+    ipsec_only: bool,
+    answered: bool,
+}
+
+impl Course {
+    fn of<E: Ends>(entry: &Entry<E>) -> Self {
+        Self {
+            tuple: entry.tuple(),
+            came: entry.came,
+            leads_to: entry.leads_to(),
+            expires: entry.expires,
+            ipsec_only: entry.is_ipsec_only(),
+            answered: entry.is_answered(),
+        }
+    }
+}
+
+impl Pieces {
+    fn record(&self, place: u32) -> Option<&Record> {
+        self.records.get(place).filter(|record| record.is_live())
+    }
+
+    fn course(&self, place: u32, record: &Record, way: Way) -> Option<Course> {
+        let hash = record.hash(way);
+        if record.is_v6() {
+            self.v6.get(hash, place, way).map(Course::of)
+        } else {
+            self.v4.get(hash, place, way).map(Course::of)
+        }
+    }
+
+    /// Puts a flow together.
+    fn get(&self, place: u32) -> Option<Flow> {
+        let record = self.record(place)?;
+        let original = self.course(place, record, Way::Original)?;
+        let reply = self.course(place, record, Way::Reply)?;
+        let connection = self.records.connection(place);
+        Some(Flow {
+            tuples: [original.tuple, reply.tuple],
+            interfaces: [original.came, reply.came],
+            sides: [reply.leads_to, original.leads_to],
+            expires: original.expires.max(reply.expires),
+            opened: record.opened,
+            tcp: connection.map_or_else(Tcp::default, |connection| connection.tcp()),
+            replied: reply.answered,
+            ipsec_only: original.ipsec_only,
+            inbound: record.is_inbound(),
+            mapping: record.mapping,
+            rule: record.rule(),
+        })
+    }
+
+    /// Takes over what a packet has changed.
+    fn update(&mut self, place: u32, flow: &Flow) {
+        let Some(record) = self.record(place).copied() else {
+            return;
+        };
+        for way in Way::BOTH {
+            let hash = record.hash(way);
+            if record.is_v6() {
+                self.v6.update(hash, place, way, flow);
+            } else {
+                self.v4.update(hash, place, way, flow);
+            }
+        }
+        if let Some(connection) = self.records.connection_mut(place) {
+            connection.set_tcp(&flow.tcp);
+        }
+    }
+
+    /// The user that a flow counts for.
+    fn host_of(&self, place: u32) -> Option<IpAddr> {
+        let record = self.record(place)?;
+        let course = self.course(place, record, host_way(record.is_inbound()))?;
+        Some(user_of(course.tuple.source.0))
+    }
+
+    /// When a flow is over.
+    fn end_of(&self, place: u32) -> Option<Instant8> {
+        let record = self.record(place)?;
+        let ends = Way::BOTH.map(|way| self.course(place, record, way).map(|way| way.expires));
+        ends.into_iter().flatten().max()
+    }
+}
+
 impl Table {
     pub(crate) fn new(key: Key) -> Self {
         Self {
-            slab: Slab::default(),
-            index: Index::default(),
+            pieces: Pieces {
+                records: Records::default(),
+                v4: Ways::new(key),
+                v6: Ways::new(key),
+            },
             hosts: Index::default(),
             unreplied: List::default(),
             wheel: Wheel::default(),
@@ -36,108 +141,134 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slab.len()
+        self.pieces.records.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
-        self.slab.iter().filter(|flow| flow.is_live())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Flow> {
+        self.pieces
+            .records
+            .places()
+            .filter_map(|place| self.get(place))
     }
 
     /// Of flows like these; looks at all.
     pub(crate) fn places_of(&self, like: impl Fn(&Flow) -> bool) -> Vec<u32> {
-        let flows = (0..).zip(self.slab.iter());
-        let found = flows.filter(|(_, flow)| flow.is_live() && like(flow));
-        found.map(|(index, _)| index).collect()
+        let is_like = |place: &u32| self.get(*place).is_some_and(|flow| like(&flow));
+        self.pieces.records.places().filter(is_like).collect()
     }
 
-    pub(crate) fn get(&self, index: u32) -> Option<&Flow> {
-        self.slab.get(index).filter(|flow| flow.is_live())
+    pub(crate) fn get(&self, place: u32) -> Option<Flow> {
+        self.pieces.get(place)
     }
 
-    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Flow> {
-        self.slab.get_mut(index).filter(|flow| flow.is_live())
+    /// Takes over what a packet has changed of a flow: neither its ends nor its origin.
+    pub(crate) fn update(&mut self, place: u32, flow: &Flow) {
+        self.pieces.update(place, flow);
     }
 
     pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
-        tuple.hash(self.key)
+        tuple.hash(self.key).unwrap_or(0)
     }
 
-    pub(crate) fn hash_v4(&self, ends: Ends, protocol: Protocol) -> u64 {
+    pub(crate) fn hash_v4(&self, ends: EndsV4, protocol: Protocol) -> u64 {
         ends.hash(self.key, protocol)
     }
 
     /// The flow that a packet belongs to, which may be over already.
     pub(crate) fn find(&self, wanted: &Tuple, hash: u64) -> Option<(u32, Way)> {
-        self.find_by(hash, |flow| flow.way_of(wanted))
+        fn found<E: Ends>(entry: &Entry<E>) -> (u32, Way) {
+            (entry.place, entry.way())
+        }
+        let protocol = wanted.protocol;
+        match EndsV4::of(wanted) {
+            Some(ends) => self.pieces.v4.find(hash, ends, protocol).map(found),
+            None => {
+                let ends = EndsV6::of(wanted)?;
+                self.pieces.v6.find(hash, ends, protocol).map(found)
+            }
+        }
     }
 
-    /// The same of an IPv4 packet.
+    /// The way of an IPv4 packet, and where its flow's record is.
+    #[inline(always)]
     pub(crate) fn find_v4(
         &mut self,
-        ends: Ends,
+        ends: EndsV4,
         protocol: Protocol,
         hash: u64,
-    ) -> Option<(&mut Flow, Way)> {
-        let (index, way) = self.find_by(hash, |flow| flow.way_of_v4(ends, protocol))?;
-        Some((self.slab.get_mut(index)?, way))
-    }
-
-    fn find_by(&self, hash: u64, way_of: impl Fn(&Flow) -> Option<Way>) -> Option<(u32, Way)> {
-        let mut way = None;
-        let index = self.index.find(hash, |index| {
-            way = self.slab.get(index).and_then(&way_of);
-            way.is_some()
-        })?;
-        Some((index, way?))
+    ) -> Option<(&mut Entry<EndsV4>, &mut Records)> {
+        let entry = self.pieces.v4.find_mut(hash, ends, protocol)?;
+        Some((entry, &mut self.pieces.records))
     }
 
     /// Has what `find` will read on its way from memory, for many packets at once.
     pub(crate) fn touch(&self, hashes: &[u64]) {
-        // Loops that do nothing else, so that the processor has many loads under way.
-        let buckets = hashes
-            .iter()
-            .fold(0, |sum, hash| sum ^ self.index.touch(*hash));
+        // A loop that does nothing else, so that the processor has many loads under way.
+        let buckets = hashes.iter().fold(0, |sum, hash| {
+            sum ^ self.pieces.v4.touch(*hash) ^ self.pieces.v6.touch(*hash)
+        });
         std::hint::black_box(buckets);
-        let places = hashes.iter().map(|hash| self.index.guess(*hash));
-        let flows = places.flatten().filter_map(|place| self.slab.get(place));
-        std::hint::black_box(flows.fold(0, |sum, flow| sum ^ flow.expires));
     }
 
-    /// Adds a flow of which neither tuple is in the table.
-    pub(crate) fn insert(&mut self, flow: Flow) -> u32 {
+    /// The same of the records of connections over IPv4.
+    pub(crate) fn touch_connections(&self, packets: impl Iterator<Item = (EndsV4, u64)>) {
+        let entries =
+            packets.filter_map(|(ends, hash)| self.pieces.v4.find(hash, ends, Protocol::TCP));
+        let records = entries.filter_map(|entry| self.pieces.records.get(entry.place));
+        std::hint::black_box(records.fold(0, |sum, record| sum ^ record.opened));
+    }
+
+    /// Adds a flow of which neither tuple is in the table; none if it is of two families.
+    pub(crate) fn insert(&mut self, flow: &Flow) -> Option<u32> {
         let host = flow.host();
         let first = self.first_of_host(host);
-        let index = self.slab.insert(flow);
-        let (slab, key) = (&self.slab, self.key);
-        let hashes = |at: u32| slab.get(at).map_or([0; 2], |flow| flow.hashes(key));
-        for hash in flow.hashes(key) {
-            self.index.insert(hash, index, hashes);
+        let place = self.pieces.records.insert(flow);
+        let hashes = match self.pieces.v4.insert(flow, place) {
+            Some(hashes) => Some(hashes),
+            None => self.pieces.v6.insert(flow, place),
+        };
+        let Some(hashes) = hashes else {
+            self.pieces.records.remove(place);
+            return None;
+        };
+        if let Some(record) = self.pieces.records.get_mut(place) {
+            record.set_hashes(hashes);
         }
         if first.is_none() {
-            let hash_of = |at: u32| [slab.get(at).map_or(0, |flow| host_hash(key, flow.host()))];
-            self.hosts.insert(host_hash(key, host), index, hash_of);
+            let (pieces, key) = (&self.pieces, self.key);
+            let hash_of = |at| [pieces.host_of(at).map_or(0, |host| host_hash(key, host))];
+            self.hosts.insert(host_hash(self.key, host), place, hash_of);
         }
         let first = first.inspect(|first| {
-            list::insert_behind(&mut self.slab, Kind::Host, *first, index);
+            list::insert_behind(&mut self.pieces.records, Kind::Host, *first, place);
         });
-        if let Some(first) = self.slab.get_mut(first.unwrap_or(index)) {
+        if let Some(first) = self.pieces.records.get_mut(first.unwrap_or(place)) {
             first.of_host += 1;
         }
-        self.unreplied.push(&mut self.slab, Kind::Unreplied, index);
-        self.wheel.arm(&mut self.slab, index);
-        index
+        self.unreplied
+            .push(&mut self.pieces.records, Kind::Unreplied, place);
+        self.wheel
+            .arm(&mut self.pieces.records, place, flow.expires);
+        Some(place)
     }
 
-    pub(crate) fn remove(&mut self, index: u32) -> Option<Flow> {
-        let flow = *self.get(index)?;
-        for hash in flow.hashes(self.key) {
-            self.index.remove(hash, index);
+    pub(crate) fn remove(&mut self, place: u32) -> Option<Flow> {
+        let flow = self.get(place)?;
+        let record = self.pieces.record(place).copied()?;
+        self.leave_host(place, flow.host());
+        for way in Way::BOTH {
+            let hash = record.hash(way);
+            if record.is_v6() {
+                self.pieces.v6.remove(hash, place, way);
+            } else {
+                self.pieces.v4.remove(hash, place, way);
+            }
         }
-        self.leave_host(index, flow.host());
         self.unreplied
-            .remove(&mut self.slab, Kind::Unreplied, index);
-        self.wheel.disarm(&mut self.slab, index);
-        self.slab.remove(index)
+            .remove(&mut self.pieces.records, Kind::Unreplied, place);
+        self.wheel.disarm(&mut self.pieces.records, place);
+        self.pieces.records.remove(place);
+        Some(flow)
     }
 
     /// Takes a flow from its user's, of which the first counts.
@@ -145,11 +276,19 @@ impl Table {
         let Some(first) = self.first_of_host(host) else {
             return;
         };
-        let Link { behind, .. } = list::unlink(&mut self.slab, Kind::Host, index);
-        let count = self.slab.get(first).map_or(0, |flow| flow.of_host);
+        let Link { behind, .. } = list::unlink(&mut self.pieces.records, Kind::Host, index);
+        let count = self
+            .pieces
+            .records
+            .get(first)
+            .map_or(0, |flow| flow.of_host);
         let hash = host_hash(self.key, host);
         let was_first = first == index;
-        match self.slab.get_mut(if was_first { behind } else { first }) {
+        match self
+            .pieces
+            .records
+            .get_mut(if was_first { behind } else { first })
+        {
             Some(flow) => {
                 flow.of_host = count.saturating_sub(1);
                 if was_first {
@@ -163,13 +302,13 @@ impl Table {
     /// A flow had its first answer.
     pub(crate) fn replied(&mut self, index: u32) {
         self.unreplied
-            .remove(&mut self.slab, Kind::Unreplied, index);
+            .remove(&mut self.pieces.records, Kind::Unreplied, index);
     }
 
     /// A flow ends sooner than it was to.
-    pub(crate) fn rearm(&mut self, index: u32) {
-        self.wheel.disarm(&mut self.slab, index);
-        self.wheel.arm(&mut self.slab, index);
+    pub(crate) fn rearm(&mut self, index: u32, expires: Instant8) {
+        self.wheel.disarm(&mut self.pieces.records, index);
+        self.wheel.arm(&mut self.pieces.records, index, expires);
     }
 
     pub(crate) fn oldest_unreplied(&self) -> Option<u32> {
@@ -178,14 +317,16 @@ impl Table {
 
     /// One of a user's flows, which counts them.
     pub(crate) fn first_of_host(&self, host: IpAddr) -> Option<u32> {
-        let same = |at: u32| self.get(at).is_some_and(|flow| flow.host() == host);
+        let same = |at: u32| self.pieces.host_of(at) == Some(host);
         self.hosts.find(host_hash(self.key, host), same)
     }
 
     pub(crate) fn of_host(&self, host: IpAddr) -> usize {
-        let first = self.first_of_host(host).and_then(|first| self.get(first));
-        first.map_or(0, |flow| {
-            usize::try_from(flow.of_host).unwrap_or(usize::MAX)
+        let first = self
+            .first_of_host(host)
+            .and_then(|first| self.pieces.record(first));
+        first.map_or(0, |record| {
+            usize::try_from(record.of_host).unwrap_or(usize::MAX)
         })
     }
 
@@ -193,11 +334,13 @@ impl Table {
     pub(crate) fn expired(&mut self, ms: u64) -> Option<u32> {
         let now: Instant8 = clock::floor(ms);
         loop {
-            let index = self.wheel.due(&mut self.slab, ms)?;
-            let over = self.slab.get(index).is_none_or(|flow| flow.expires <= now);
+            let index = self.wheel.due(&mut self.pieces.records, ms)?;
+            let Some(expires) = self.pieces.end_of(index) else {
+                continue;
+            };
             // It is used: it waits on.
-            self.wheel.arm(&mut self.slab, index);
-            if over {
+            self.wheel.arm(&mut self.pieces.records, index, expires);
+            if expires <= now {
                 return Some(index);
             }
         }

@@ -112,22 +112,13 @@ impl State {
     }
 }
 
-/// Of the two sides, the one that sends this way and the one that receives.
-fn ends(sides: &mut [Side; 2], way: Way) -> (&mut Side, &mut Side) {
-    let [original, reply] = sides;
-    match way {
-        Way::Original => (original, reply),
-        Way::Reply => (reply, original),
-    }
-}
-
 /// What [`Tcp::accept`] does, of a segment that opens and ends nothing, of a connection that is up
 /// and stays so; false if it is not that, and nothing has changed.
 pub(crate) fn goes_on(sides: &mut [Side; 2], marks: u16, way: Way, segment: &Segment) -> bool {
     let flags = segment.flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
     let state = State::of(marks >> STATE_SHIFT);
     let up = matches!(state, State::Established | State::Fin(_)) && marks & LOOSE == 0;
-    let (sender, receiver) = ends(sides, way);
+    let (sender, receiver) = way.of(sides.each_mut());
     if flags != TCP_ACK || !up || !fits(sender, receiver, segment) {
         return false;
     }
@@ -223,19 +214,11 @@ impl Tcp {
     }
 
     fn side(&self, way: Way) -> Side {
-        let [original, reply] = self.sides;
-        match way {
-            Way::Original => original,
-            Way::Reply => reply,
-        }
+        way.of(self.sides).0
     }
 
     fn set(&mut self, way: Way, side: Side) {
-        let [original, reply] = &mut self.sides;
-        *match way {
-            Way::Original => original,
-            Way::Reply => reply,
-        } = side;
+        *way.of(self.sides.each_mut()).0 = side;
     }
 
     fn syn(&mut self, way: Way, segment: &Segment) -> bool {
@@ -362,7 +345,7 @@ impl Tcp {
                 (false, Way::Original) => original,
                 (false, Way::Reply) => reply,
             };
-            let (sender, receiver) = ends(&mut self.sides, way);
+            let (sender, receiver) = way.of(self.sides.each_mut());
             if !fits(sender, receiver, segment) {
                 return false;
             }

@@ -3,9 +3,10 @@
 //! A packet only writes its flow's new end; the flow stays where it waits, fires early, and is
 //! put where it now belongs.
 
-use crate::clock;
+use crate::clock::{self, Instant8};
 use crate::flow::NONE;
-use crate::list::{Kind, List, Slab};
+use crate::list::{Kind, List};
+use crate::record::Records;
 
 /// Over an hour; what ends later waits for the last tick and goes round again.
 const TICKS: u32 = 4096;
@@ -34,26 +35,26 @@ impl Default for Wheel {
 
 impl Wheel {
     /// Lets a flow wait for its end.
-    pub(crate) fn arm(&mut self, slab: &mut Slab, index: u32) {
-        let Some(flow) = slab.get_mut(index) else {
+    pub(crate) fn arm(&mut self, records: &mut Records, index: u32, expires: Instant8) {
+        let Some(record) = records.get_mut(index) else {
             return;
         };
-        let end = clock::milliseconds(flow.expires).div_ceil(TICK_MS);
+        let end = clock::milliseconds(expires).div_ceil(TICK_MS);
         let end = u32::try_from(end).unwrap_or(NONE);
         let tick = end.clamp(self.next, self.next + TICKS - 1);
-        flow.armed = u16::try_from(tick % TICKS).unwrap_or(0);
+        record.armed = u16::try_from(tick % TICKS).unwrap_or(0);
         if let Some(list) = self.lists.get_mut(place(tick)) {
-            list.push(slab, Kind::Due, index);
+            list.push(records, Kind::Due, index);
             self.mark(tick, true);
         }
     }
 
-    pub(crate) fn disarm(&mut self, slab: &mut Slab, index: u32) {
-        let Some(tick) = slab.get(index).map(|flow| u32::from(flow.armed)) else {
+    pub(crate) fn disarm(&mut self, records: &mut Records, index: u32) {
+        let Some(tick) = records.get(index).map(|record| u32::from(record.armed)) else {
             return;
         };
         if let Some(list) = self.lists.get_mut(place(tick)) {
-            list.remove(slab, Kind::Due, index);
+            list.remove(records, Kind::Due, index);
             let empty = list.first().is_none();
             if empty {
                 self.mark(tick, false);
@@ -62,7 +63,7 @@ impl Wheel {
     }
 
     /// The next flow whose tick has come, not waiting any more.
-    pub(crate) fn due(&mut self, slab: &mut Slab, now: u64) -> Option<u32> {
+    pub(crate) fn due(&mut self, records: &mut Records, now: u64) -> Option<u32> {
         loop {
             let tick = self.first();
             if tick.is_none_or(|tick| u64::from(tick) * TICK_MS > now) {
@@ -76,7 +77,7 @@ impl Wheel {
             let index = self.lists.get(place(tick)).and_then(List::first);
             match index {
                 Some(index) => {
-                    self.disarm(slab, index);
+                    self.disarm(records, index);
                     return Some(index);
                 }
                 None => self.mark(tick, false),
@@ -128,25 +129,23 @@ fn place(tick: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Flow;
+    use crate::record::tests::flow;
 
     /// The flow that is over is given, and of ten thousand others none is looked at.
     #[test]
     fn only_what_is_due_is_looked_at() {
-        let (mut wheel, mut slab) = (Wheel::default(), Slab::default());
+        let (mut wheel, mut records) = (Wheel::default(), Records::default());
         for n in 0..10_000 {
-            let index = slab.insert(Flow::default());
-            if let Some(flow) = slab.get_mut(index) {
-                // One after 10 s, the others after 20 s to 3 h.
-                flow.expires = if n == 77 { 80 } else { 160 + n * 8 };
-            }
-            wheel.arm(&mut slab, index);
+            let index = records.insert(&flow(n));
+            // One after 10 s, the others after 20 s to 3 h.
+            let expires = if n == 77 { 80 } else { 160 + n * 8 };
+            wheel.arm(&mut records, index, expires);
         }
         assert_eq!(wheel.next_due(), Some(10_000));
-        assert_eq!(wheel.due(&mut slab, 9_999), None);
-        assert_eq!(wheel.due(&mut slab, 10_000), Some(77));
-        assert_eq!(wheel.due(&mut slab, 19_999), None);
-        let due: Vec<u32> = std::iter::from_fn(|| wheel.due(&mut slab, 25_000)).collect();
+        assert_eq!(wheel.due(&mut records, 9_999), None);
+        assert_eq!(wheel.due(&mut records, 10_000), Some(77));
+        assert_eq!(wheel.due(&mut records, 19_999), None);
+        let due: Vec<u32> = std::iter::from_fn(|| wheel.due(&mut records, 25_000)).collect();
         assert_eq!(due, [0, 1, 2, 3, 4, 5]);
         assert_eq!(wheel.next_due(), Some(26_000));
     }

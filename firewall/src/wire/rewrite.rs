@@ -2,7 +2,7 @@
 
 use super::{Body, Packet, Protocol, put, word};
 use crate::checksum;
-use crate::flow::Ends;
+use crate::flow::{Ends, EndsV4};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Rewrites an IPv4 packet's source and destination, each with its port, and mends the checksums
@@ -48,21 +48,21 @@ pub(crate) fn rewrite(
 
 /// [`rewrite`] of UDP or TCP behind an IPv4 header without options.
 #[inline(always)]
-pub(crate) fn rewrite_plain(bytes: &mut [u8], protocol: Protocol, old: Ends, new: Ends) {
+pub(crate) fn rewrite_plain(bytes: &mut [u8], protocol: Protocol, old: EndsV4, new: EndsV4) {
     let Some(header) = bytes.first_chunk_mut::<28>() else {
         return;
     };
     // What stays as it was adds 0xffff, which is nothing.
-    let addresses = words(!old.addresses).wrapping_add(words(new.addresses));
-    let ports = words((!old.ports).into()).wrapping_add(words(new.ports.into()));
+    let addresses = words(!old.addresses()).wrapping_add(words(new.addresses()));
+    let ports = words((!old.ports()).into()).wrapping_add(words(new.ports().into()));
     let both = Change(addresses.wrapping_add(ports));
     #[rustfmt::skip]
     let [
         .., sum_0, sum_1, s0, s1, s2, s3, d0, d1, d2, d3, p0, p1, q0, q1, _, _, udp_0, udp_1,
     ] = header;
     [*sum_0, *sum_1] = Change(addresses).applied([*sum_0, *sum_1]);
-    [*s0, *s1, *s2, *s3, *d0, *d1, *d2, *d3] = new.addresses.to_be_bytes();
-    [*p0, *p1, *q0, *q1] = new.ports.to_be_bytes();
+    [*s0, *s1, *s2, *s3, *d0, *d1, *d2, *d3] = new.addresses().to_be_bytes();
+    [*p0, *p1, *q0, *q1] = new.ports().to_be_bytes();
     match protocol {
         Protocol::UDP => [*udp_0, *udp_1] = both.applied_udp([*udp_0, *udp_1]),
         _ => both.mend(bytes, 36),
