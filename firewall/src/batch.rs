@@ -3,7 +3,6 @@
 use crate::event::{DropReason, Ingress, Verdict};
 use crate::firewall::Firewall;
 use crate::interface::InterfaceId;
-use crate::wire::Protocol;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Instant;
@@ -61,7 +60,7 @@ impl Firewall {
             for (job, ((glance, other), hash)) in jobs.iter().zip(places) {
                 *glance = self.glance(job.buf, &job.packet);
                 *hash = match glance {
-                    Some(glance) => glance.hash,
+                    Some(glance) => glance.hash(),
                     None => {
                         let seen = other.insert(self.see(job.buf, &job.packet));
                         seen.as_ref().map_or(0, |seen| seen.hash)
@@ -71,9 +70,8 @@ impl Firewall {
             self.table
                 .touch(hashes.get(..jobs.len()).unwrap_or_default());
             let connections = glances.iter().flatten();
-            let connections = connections.filter(|glance| glance.protocol == Protocol::TCP);
-            self.table
-                .touch_connections(connections.map(|glance| (glance.ends, glance.hash)));
+            let connections = connections.filter_map(|glance| self.table.connection_of(glance));
+            self.table.touch_records(connections);
             for (job, (glance, other)) in jobs.iter_mut().zip(glances.iter().zip(&mut others)) {
                 let (ingress, packet) = (job.ingress, job.packet.clone());
                 let passed = glance

@@ -1,26 +1,69 @@
-//! The short way of most packets: UDP, or TCP that opens and ends nothing, over IPv4 without
-//! options and in one piece, of a flow that goes on as it went. It works on integers as the flow
+//! The short way of most packets: UDP, or TCP that opens and ends nothing, behind a plain IP header
+//! and in one piece, of a flow that goes on as it went. It works on integers as the flow's entry
 //! keeps them. What differs in anything takes the long way, which would say the same of these.
 
 use crate::event::Ingress;
 use crate::firewall::Firewall;
-use crate::flow::{Ends, EndsV4};
+use crate::flow::{Ends, EndsV4, EndsV6};
 use crate::interface::InterfaceId;
 use crate::process::Route;
+use crate::record::Records;
+use crate::table::Table;
+use crate::ways::{Entry, Ways};
 use crate::wire::{self, Protocol};
-use std::net::IpAddr;
 use std::ops::Range;
 
-const IP_HEADER: usize = 20;
-
-/// What a packet's headers say, and the hash of it.
+/// What a packet's headers say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Glance {
-    pub(crate) ends: EndsV4,
+pub(crate) enum Glance {
+    V4(Plain<EndsV4>),
+    V6(Plain<EndsV6>),
+}
+
+/// The same, of one family.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain<E> {
+    pub(crate) ends: E,
     pub(crate) protocol: Protocol,
     /// Of the packet.
-    length: u16,
+    length: usize,
     pub(crate) hash: u64,
+}
+
+impl Glance {
+    pub(crate) fn hash(&self) -> u64 {
+        match self {
+            Self::V4(plain) => plain.hash,
+            Self::V6(plain) => plain.hash,
+        }
+    }
+}
+
+/// UDP or TCP whose ports and next four bytes these are, behind so long a header.
+fn plain<E: Ends>(
+    table: &Table,
+    (addresses, protocol): (E::Addresses, u8),
+    [p0, p1, q0, q1, u0, u1]: [u8; 6],
+    (header, payload): (usize, usize),
+    bytes: &[u8],
+) -> Option<Plain<E>> {
+    let length = header + payload;
+    let protocol = Protocol(protocol);
+    let fits = match protocol {
+        Protocol::UDP => (8..=payload).contains(&u16::from_be_bytes([u0, u1]).into()),
+        Protocol::TCP => payload >= 20,
+        _ => false,
+    };
+    if !fits || length > bytes.len() {
+        return None;
+    }
+    let ends = E::new(addresses, u32::from_be_bytes([p0, p1, q0, q1]));
+    Some(Plain {
+        ends,
+        protocol,
+        length,
+        hash: table.hash_of(ends, protocol),
+    })
 }
 
 impl Firewall {
@@ -28,34 +71,49 @@ impl Firewall {
     #[inline]
     pub(crate) fn glance(&self, buf: &[u8], packet: &Range<usize>) -> Option<Glance> {
         let bytes = buf.get(packet.clone())?;
+        if let [first, ..] = bytes
+            && first >> 4 == 6
+        {
+            return self.glance_v6(bytes);
+        }
         #[rustfmt::skip]
         let &[
             first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3,
-            p0, p1, q0, q1, u0, u1, _, _,
+            ref transport @ .., _, _,
         ] = bytes.first_chunk::<28>()?;
-        let length = u16::from_be_bytes([l0, l1]);
         // Version 4, no options; neither a fragment's offset nor more to come.
-        let plain = first == 0x45 && u16::from_be_bytes([f0, f1]) & 0x3fff == 0;
-        if !plain || usize::from(length) > bytes.len() {
+        if first != 0x45 || u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
             return None;
         }
-        let protocol = Protocol(protocol);
-        let payload = length.checked_sub(20)?;
-        match protocol {
-            Protocol::UDP if (8..=payload).contains(&u16::from_be_bytes([u0, u1])) => {}
-            Protocol::TCP if payload >= 20 => {}
-            _ => return None,
-        }
-        let ends = EndsV4::new(
-            u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]),
-            u32::from_be_bytes([p0, p1, q0, q1]),
+        let payload = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(EndsV4::HEADER)?;
+        let addresses = u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]);
+        let lengths = (EndsV4::HEADER, payload);
+        let plain = plain(
+            &self.table,
+            (addresses, protocol),
+            *transport,
+            lengths,
+            bytes,
         );
-        Some(Glance {
-            ends,
-            protocol,
-            length,
-            hash: self.table.hash_v4(ends, protocol),
-        })
+        plain.map(Glance::V4)
+    }
+
+    fn glance_v6(&self, bytes: &[u8]) -> Option<Glance> {
+        let header = bytes.first_chunk::<46>()?;
+        let (&[_, _, _, _, l0, l1, protocol, _], rest) = header.split_first_chunk()?;
+        let (source, rest) = rest.split_first_chunk::<16>()?;
+        let (destination, transport) = rest.split_first_chunk::<16>()?;
+        let payload = u16::from_be_bytes([l0, l1]).into();
+        let addresses = [*source, *destination].map(Into::into);
+        let (transport, lengths) = (*transport.first_chunk()?, (EndsV6::HEADER, payload));
+        let plain = plain(
+            &self.table,
+            (addresses, protocol),
+            transport,
+            lengths,
+            bytes,
+        );
+        plain.map(Glance::V6)
     }
 
     /// Translates a packet in place, if its flow goes on, and tells where it leaves; else nothing
@@ -69,13 +127,25 @@ impl Firewall {
         glance: &Glance,
         route: Route<'_>,
     ) -> Option<InterfaceId> {
-        let (entry, records) = self
-            .table
-            .find_v4(glance.ends, glance.protocol, glance.hash)?;
         let bytes = buf.get_mut(packet.clone())?;
-        let (position, address, port) = entry.translation()?;
-        let target = glance.ends.with(position, address, port);
-        let destination = IpAddr::V4(target.destination());
+        match glance {
+            Glance::V4(plain) => self.pass_plain(ingress, bytes, plain, route),
+            Glance::V6(plain) => self.pass_plain(ingress, bytes, plain, route),
+        }
+    }
+
+    #[inline(always)]
+    fn pass_plain<E: Family>(
+        &mut self,
+        ingress: Ingress,
+        bytes: &mut [u8],
+        plain: &Plain<E>,
+        route: Route<'_>,
+    ) -> Option<InterfaceId> {
+        let (ways, records) = E::ways(&mut self.table);
+        let entry = ways.find_mut(plain.hash, plain.ends, plain.protocol)?;
+        let target = plain.ends.leaving(entry)?;
+        let destination = target.destination();
         let goes_on = entry.is_usual(ingress.ipsec)
             && entry.came == ingress.interface
             && entry.expires > self.moment.floor
@@ -84,29 +154,76 @@ impl Firewall {
         if !goes_on {
             return None;
         }
+        // Another interface of the same side is as good; which one a flow leads to, the long way
+        // learns from the first answer.
         let egress = route(destination)?;
-        let expires = match glance.protocol {
+        let longest = self.interfaces.longest_on(entry.leads_to(), egress);
+        let expires = match plain.protocol {
             Protocol::TCP => self.moment.tcp_end,
             _ => self.moment.udp_end,
         };
-        if self.interfaces.longest_on(entry.leads_to(), egress) < glance.length
-            || expires < entry.expires
-        {
+        if usize::from(longest) < plain.length || expires < entry.expires {
             return None;
         }
-        if glance.protocol == Protocol::TCP {
-            let segment = wire::segment(bytes.get(IP_HEADER..glance.length.into())?)?;
+        if plain.protocol == Protocol::TCP {
+            let segment = wire::segment(bytes.get(E::HEADER..plain.length)?)?;
             let connection = records.connection_mut(entry.place)?;
             if !connection.goes_on(entry.way(), &segment) {
                 return None;
             }
         }
         entry.expires = expires;
-        if target != glance.ends {
-            wire::rewrite_plain(bytes, glance.protocol, glance.ends, target);
-        }
+        plain.ends.rewrite(target, bytes, plain.protocol);
         Some(egress)
     }
+}
+
+/// What is different for IPv4 and IPv6.
+trait Family: Ends {
+    /// Bytes of the IP header.
+    const HEADER: usize;
+
+    fn ways(table: &mut Table) -> (&mut Ways<Self>, &mut Records);
+
+    /// How a packet with these ends leaves; none if the short way cannot do that.
+    fn leaving(self, entry: &Entry<Self>) -> Option<Self>;
+    fn rewrite(self, target: Self, bytes: &mut [u8], protocol: Protocol);
+}
+
+impl Family for EndsV4 {
+    const HEADER: usize = 20;
+
+    fn ways(table: &mut Table) -> (&mut Ways<Self>, &mut Records) {
+        table.v4()
+    }
+
+    #[inline(always)]
+    fn leaving(self, entry: &Entry<Self>) -> Option<Self> {
+        let (position, address, port) = entry.translation()?;
+        Some(self.with(position, address, port))
+    }
+
+    #[inline(always)]
+    fn rewrite(self, target: Self, bytes: &mut [u8], protocol: Protocol) {
+        if self != target {
+            wire::rewrite_plain(bytes, protocol, self, target);
+        }
+    }
+}
+
+impl Family for EndsV6 {
+    const HEADER: usize = 40;
+
+    fn ways(table: &mut Table) -> (&mut Ways<Self>, &mut Records) {
+        table.v6()
+    }
+
+    fn leaving(self, _: &Entry<Self>) -> Option<Self> {
+        Some(self)
+    }
+
+    /// It is not translated.
+    fn rewrite(self, _: Self, _: &mut [u8], _: Protocol) {}
 }
 
 #[cfg(test)]
@@ -114,11 +231,13 @@ mod tests {
     use super::*;
     use crate::{Config, Interface, Nat, Rule, RuleAction, Verdict};
     use proptest::prelude::*;
+    use std::net::IpAddr;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     #[derive(Debug, Clone)]
     struct Step {
+        v6: bool,
         host: u8,
         tcp: bool,
         flags: u8,
@@ -136,16 +255,26 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let flags = prop::sample::select(vec![0x02, 0x12, 0x10, 0x10, 0x10, 0x18, 0x11, 0x04]);
         let step = (
+            any::<bool>(),
             (0..3_u8, any::<bool>(), flags, 0..4_u8, 0..60_usize),
             prop::option::of(0..6_usize),
             prop::bool::weighted(0.05),
             any::<bool>(),
-            prop::option::weighted(0.1, (0..40_usize, any::<u8>())),
+            prop::option::weighted(0.1, (0..60_usize, any::<u8>())),
             prop::sample::select(vec![0, 1, 50_000, 70_000, 400_000]),
         );
         let step = step.prop_map(
-            |((host, tcp, flags, seq, data), answers, wrong_interface, ipsec, spoilt, later)| {
+            |(
+                v6,
+                (host, tcp, flags, seq, data),
+                answers,
+                wrong_interface,
+                ipsec,
+                spoilt,
+                later,
+            )| {
                 Step {
+                    v6,
                     host,
                     tcp,
                     flags,
@@ -163,36 +292,58 @@ mod tests {
     }
 
     fn packet(step: &Step, sent: &[Vec<u8>]) -> Vec<u8> {
-        let header = if step.tcp { 40 } else { 28 };
-        let length = header + step.data;
-        let mut packet = vec![0; length];
-        packet[0] = 0x45;
-        packet[3] = length as u8;
-        packet[8] = 64;
-        packet[9] = if step.tcp { 6 } else { 17 };
-        packet[12..20].copy_from_slice(&[10, 0, 0, step.host, 203, 0, 113, 5]);
-        packet[20..24].copy_from_slice(&[19, 136, 0, 53]);
+        let mut transport = [0_u8; 20][..if step.tcp { 20 } else { 8 }].to_vec();
+        transport[..4].copy_from_slice(&[19, 136, 0, 53]);
         if step.tcp {
-            packet[27] = step.seq;
-            packet[31] = step.seq;
-            packet[32] = 0x50;
-            packet[33] = step.flags;
-            packet[34] = 0x10;
+            transport[7] = step.seq;
+            transport[11] = step.seq;
+            transport[12..15].copy_from_slice(&[0x50, step.flags, 0x10]);
         } else {
-            packet[25] = (8 + step.data) as u8;
+            transport[5] = (8 + step.data) as u8;
             // None, right enough, and one that comes out as zero.
-            packet[26..28]
+            transport[6..]
                 .copy_from_slice(&[[0, 0], [0x12, 0x34], [0xff, 0xff]][step.seq as usize % 3]);
         }
-        if let Some(before) = step.answers.and_then(|n| sent.iter().rev().nth(n)) {
-            packet[9] = before[9];
-            packet[12..16].copy_from_slice(&before[16..20]);
-            packet[16..20].copy_from_slice(&before[12..16]);
-            packet[20..22].copy_from_slice(&before[22..24]);
-            packet[22..24].copy_from_slice(&before[20..22]);
+        transport.resize(transport.len() + step.data, 0);
+        let protocol = if step.tcp { 6 } else { 17 };
+        let length = transport.len() as u8;
+        let mut packet = if step.v6 {
+            let mut header = [0; 40];
+            (header[0], header[5], header[6], header[7]) = (0x60, length, protocol, 64);
+            (header[8], header[23]) = (0x20, step.host);
+            (header[24], header[39]) = (0x21, 5);
+            header.to_vec()
+        } else {
+            let mut header = [0; 20];
+            (header[0], header[3], header[8], header[9]) = (0x45, 20 + length, 64, protocol);
+            header[12..].copy_from_slice(&[10, 0, 0, step.host, 203, 0, 113, 5]);
+            header.to_vec()
+        };
+        packet.extend(transport);
+        let same = |other: &&Vec<u8>| other[0] == packet[0];
+        if let Some(before) = step
+            .answers
+            .and_then(|n| sent.iter().rev().filter(same).nth(n))
+        {
+            // Protocol, addresses and ports.
+            let (protocol, [source, destination, ports]) = match step.v6 {
+                true => (6, [8, 24, 40]),
+                false => (9, [12, 16, 20]),
+            };
+            let address = destination - source;
+            packet[protocol] = before[protocol];
+            for (to, from, bytes) in [
+                (source, destination, address),
+                (destination, source, address),
+                (ports, ports + 2, 2),
+                (ports + 2, ports, 2),
+            ] {
+                packet[to..to + bytes].copy_from_slice(&before[from..from + bytes]);
+            }
         }
         if let Some((at, byte)) = step.spoilt {
-            packet[at % header] = byte;
+            let headers = packet.len() - step.data;
+            packet[at % headers] = byte;
         }
         packet
     }
@@ -229,8 +380,11 @@ mod tests {
                 let inside = step.answers.is_none() != step.wrong_interface;
                 let ingress = Ingress { interface: if inside { lan } else { wan }, ipsec: step.ipsec };
                 let route = |to: IpAddr| {
-                    let IpAddr::V4(v4) = to else { return None };
-                    Some(if v4.octets()[0] == 10 { lan } else { wan })
+                    let inside = match to {
+                        IpAddr::V4(v4) => v4.octets()[0] == 10,
+                        IpAddr::V6(v6) => v6.octets()[0] == 0x20,
+                    };
+                    Some(if inside { lan } else { wan })
                 };
                 let range = 0..one.len();
                 let verdict = short.process(now, ingress, &mut one, range.clone(), &route);

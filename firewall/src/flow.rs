@@ -58,6 +58,7 @@ pub(crate) trait Ends: Copy + Debug {
     fn addresses(self) -> Self::Addresses;
     /// The source's above the destination's.
     fn ports(self) -> u32;
+    fn destination(self) -> IpAddr;
     fn tuple(self, protocol: Protocol) -> Tuple;
     fn hash(self, key: Key, protocol: Protocol) -> u64;
 
@@ -81,11 +82,6 @@ pub(crate) struct EndsV4 {
 }
 
 impl EndsV4 {
-    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
-    pub(crate) fn destination(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.addresses as u32)
-    }
-
     /// With another end.
     pub(crate) fn with(self, position: Position, address: u32, port: u16) -> Self {
         // Turned so that it is the lower half: which one it is cannot be foretold.
@@ -134,6 +130,11 @@ impl Ends for EndsV4 {
 
     fn ports(self) -> u32 {
         self.ports
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    fn destination(self) -> IpAddr {
+        Ipv4Addr::from_bits(self.addresses as u32).into()
     }
 
     fn tuple(self, protocol: Protocol) -> Tuple {
@@ -193,6 +194,11 @@ impl Ends for EndsV6 {
 
     fn ports(self) -> u32 {
         self.ports
+    }
+
+    fn destination(self) -> IpAddr {
+        let [_, destination] = self.addresses;
+        destination.into()
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the lower half")]

@@ -1,6 +1,7 @@
 //! Flows by either tuple, by user, and by their ends.
 
 use crate::clock::{self, Instant8};
+use crate::express::{Glance, Plain};
 use crate::firewall::user_of;
 use crate::flow::{Ends, EndsV4, EndsV6, Flow, Tuple, Way, host_way};
 use crate::hash::Key;
@@ -170,7 +171,7 @@ impl Table {
         tuple.hash(self.key).unwrap_or(0)
     }
 
-    pub(crate) fn hash_v4(&self, ends: EndsV4, protocol: Protocol) -> u64 {
+    pub(crate) fn hash_of<E: Ends>(&self, ends: E, protocol: Protocol) -> u64 {
         ends.hash(self.key, protocol)
     }
 
@@ -189,16 +190,14 @@ impl Table {
         }
     }
 
-    /// The way of an IPv4 packet, and where its flow's record is.
-    #[inline(always)]
-    pub(crate) fn find_v4(
-        &mut self,
-        ends: EndsV4,
-        protocol: Protocol,
-        hash: u64,
-    ) -> Option<(&mut Entry<EndsV4>, &mut Records)> {
-        let entry = self.pieces.v4.find_mut(hash, ends, protocol)?;
-        Some((entry, &mut self.pieces.records))
+    /// The ways of IPv4 flows, and where their records are.
+    pub(crate) fn v4(&mut self) -> (&mut Ways<EndsV4>, &mut Records) {
+        (&mut self.pieces.v4, &mut self.pieces.records)
+    }
+
+    /// The same of IPv6.
+    pub(crate) fn v6(&mut self) -> (&mut Ways<EndsV6>, &mut Records) {
+        (&mut self.pieces.v6, &mut self.pieces.records)
     }
 
     /// Has what `find` will read on its way from memory, for many packets at once.
@@ -210,12 +209,23 @@ impl Table {
         std::hint::black_box(buckets);
     }
 
-    /// The same of the records of connections over IPv4.
-    pub(crate) fn touch_connections(&self, packets: impl Iterator<Item = (EndsV4, u64)>) {
-        let entries =
-            packets.filter_map(|(ends, hash)| self.pieces.v4.find(hash, ends, Protocol::TCP));
-        let records = entries.filter_map(|entry| self.pieces.records.get(entry.place));
+    /// The same of connections, in places that `find` gave.
+    pub(crate) fn touch_records(&self, places: impl Iterator<Item = u32>) {
+        let records = places.filter_map(|place| self.pieces.records.get(place));
         std::hint::black_box(records.fold(0, |sum, record| sum ^ record.opened));
+    }
+
+    /// The connection that a segment seems to be of.
+    pub(crate) fn connection_of(&self, glance: &Glance) -> Option<u32> {
+        fn place<E: Ends>(ways: &Ways<E>, plain: &Plain<E>) -> Option<u32> {
+            let tcp = plain.protocol == Protocol::TCP;
+            let entry = tcp.then(|| ways.find(plain.hash, plain.ends, plain.protocol))??;
+            Some(entry.place)
+        }
+        match glance {
+            Glance::V4(plain) => place(&self.pieces.v4, plain),
+            Glance::V6(plain) => place(&self.pieces.v6, plain),
+        }
     }
 
     /// Adds a flow of which neither tuple is in the table; none if it is of two families.
