@@ -39,31 +39,35 @@ impl Glance {
     }
 }
 
-/// UDP or TCP whose ports and next four bytes these are, behind so long a header.
-fn plain<E: Ends>(
-    table: &Table,
-    (addresses, protocol): (E::Addresses, u8),
-    [p0, p1, q0, q1, u0, u1]: [u8; 6],
-    (header, payload): (usize, usize),
-    bytes: &[u8],
-) -> Option<Plain<E>> {
-    let length = header + payload;
-    let protocol = Protocol(protocol);
-    let fits = match protocol {
-        Protocol::UDP => (8..=payload).contains(&u16::from_be_bytes([u0, u1]).into()),
-        Protocol::TCP => payload >= 20,
-        _ => false,
-    };
-    if !fits || length > bytes.len() {
-        return None;
+impl<E: Family> Plain<E> {
+    /// UDP or TCP behind a plain header that says this.
+    #[inline(always)]
+    fn new(
+        table: &Table,
+        bytes: &[u8],
+        addresses: E::Addresses,
+        protocol: u8,
+        payload: usize,
+    ) -> Option<Self> {
+        let &[p0, p1, q0, q1, u0, u1] = bytes.get(E::HEADER..)?.first_chunk()?;
+        let protocol = Protocol(protocol);
+        let fits = match protocol {
+            Protocol::UDP => (8..=payload).contains(&u16::from_be_bytes([u0, u1]).into()),
+            Protocol::TCP => payload >= 20,
+            _ => false,
+        };
+        let length = E::HEADER + payload;
+        if !fits || length > bytes.len() {
+            return None;
+        }
+        let ends = E::new(addresses, u32::from_be_bytes([p0, p1, q0, q1]));
+        Some(Self {
+            ends,
+            protocol,
+            length,
+            hash: table.hash_of(ends, protocol),
+        })
     }
-    let ends = E::new(addresses, u32::from_be_bytes([p0, p1, q0, q1]));
-    Some(Plain {
-        ends,
-        protocol,
-        length,
-        hash: table.hash_of(ends, protocol),
-    })
 }
 
 impl Firewall {
@@ -71,49 +75,36 @@ impl Firewall {
     #[inline]
     pub(crate) fn glance(&self, buf: &[u8], packet: &Range<usize>) -> Option<Glance> {
         let bytes = buf.get(packet.clone())?;
-        if let [first, ..] = bytes
-            && first >> 4 == 6
-        {
-            return self.glance_v6(bytes);
+        match bytes.first()? {
+            // No options.
+            0x45 => self.glance_v4(bytes).map(Glance::V4),
+            0x60..=0x6f => self.glance_v6(bytes).map(Glance::V6),
+            _ => None,
         }
+    }
+
+    #[inline(always)]
+    fn glance_v4(&self, bytes: &[u8]) -> Option<Plain<EndsV4>> {
         #[rustfmt::skip]
         let &[
-            first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3,
-            ref transport @ .., _, _,
-        ] = bytes.first_chunk::<28>()?;
-        // Version 4, no options; neither a fragment's offset nor more to come.
-        if first != 0x45 || u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+            _, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3,
+        ] = bytes.first_chunk()?;
+        // Neither a fragment's offset nor more to come.
+        if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
             return None;
         }
         let payload = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(EndsV4::HEADER)?;
         let addresses = u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]);
-        let lengths = (EndsV4::HEADER, payload);
-        let plain = plain(
-            &self.table,
-            (addresses, protocol),
-            *transport,
-            lengths,
-            bytes,
-        );
-        plain.map(Glance::V4)
+        Plain::new(&self.table, bytes, addresses, protocol, payload)
     }
 
-    fn glance_v6(&self, bytes: &[u8]) -> Option<Glance> {
-        let header = bytes.first_chunk::<46>()?;
-        let (&[_, _, _, _, l0, l1, protocol, _], rest) = header.split_first_chunk()?;
+    fn glance_v6(&self, bytes: &[u8]) -> Option<Plain<EndsV6>> {
+        let (&[_, _, _, _, l0, l1, protocol, _], rest) = bytes.split_first_chunk()?;
         let (source, rest) = rest.split_first_chunk::<16>()?;
-        let (destination, transport) = rest.split_first_chunk::<16>()?;
-        let payload = u16::from_be_bytes([l0, l1]).into();
+        let destination = rest.first_chunk::<16>()?;
         let addresses = [*source, *destination].map(Into::into);
-        let (transport, lengths) = (*transport.first_chunk()?, (EndsV6::HEADER, payload));
-        let plain = plain(
-            &self.table,
-            (addresses, protocol),
-            transport,
-            lengths,
-            bytes,
-        );
-        plain.map(Glance::V6)
+        let payload = u16::from_be_bytes([l0, l1]).into();
+        Plain::new(&self.table, bytes, addresses, protocol, payload)
     }
 
     /// Translates a packet in place, if its flow goes on, and tells where it leaves; else nothing
@@ -179,7 +170,7 @@ impl Firewall {
 }
 
 /// What is different for IPv4 and IPv6.
-trait Family: Ends {
+pub(crate) trait Family: Ends {
     /// Bytes of the IP header.
     const HEADER: usize;
 

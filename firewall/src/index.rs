@@ -53,24 +53,19 @@ impl Index {
         }
     }
 
-    /// Adds a place. `hashes` tells all hashes of a place, to move it.
-    pub(crate) fn insert<const N: usize>(
-        &mut self,
-        hash: u64,
-        place: u32,
-        hashes: impl Fn(u32) -> [u64; N],
-    ) {
+    /// Adds a place. `hash_of` tells the hash of a place, to move it.
+    pub(crate) fn insert(&mut self, hash: u64, place: u32, hash_of: impl Fn(u32) -> u64) {
         let size = self.table.buckets.len();
         if self.old.is_none() && self.table.len >= size * LOAD {
             let grown = Table::new(size * 2);
             self.old = Some((std::mem::replace(&mut self.table, grown), 0));
         }
         self.table.insert(hash, place);
-        self.migrate(hashes);
+        self.migrate(hash_of);
     }
 
     /// Moves one bucket of the old table.
-    fn migrate<const N: usize>(&mut self, hashes: impl Fn(u32) -> [u64; N]) {
+    fn migrate(&mut self, hash_of: impl Fn(u32) -> u64) {
         let Some((old, next)) = &mut self.old else {
             return;
         };
@@ -81,10 +76,9 @@ impl Index {
         *next += 1;
         let entries = bucket.tags.into_iter().zip(bucket.places);
         for (_, place) in entries.filter(|(tag, _)| *tag != VACANT) {
-            for hash in hashes(place) {
-                if old.remove(hash, place) {
-                    self.table.insert(hash, place);
-                }
+            let hash = hash_of(place);
+            if old.remove(hash, place) {
+                self.table.insert(hash, place);
             }
         }
     }
@@ -265,7 +259,7 @@ mod tests {
             let mut model = HashMap::new();
             for (add, place) in steps {
                 if add && !model.contains_key(&place) {
-                    index.insert(hash(place), place, |p| [hash(p)]);
+                    index.insert(hash(place), place, hash);
                     model.insert(place, ());
                 } else if !add && model.remove(&place).is_some() {
                     index.remove(hash(place), place);
@@ -287,7 +281,7 @@ mod tests {
                 .rotate_left(29)
         };
         for place in 0..1_000_000 {
-            index.insert(hash(place), place, |p| [hash(p)]);
+            index.insert(hash(place), place, hash);
         }
         assert!((0..1_000_000).all(|place| index.find(hash(place), |p| p == place) == Some(place)));
         let buckets = index.table.buckets.len();

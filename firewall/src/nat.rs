@@ -162,7 +162,7 @@ impl Mappings {
         let (key, mappings) = (self.key, &self.mappings);
         let of = |at: u32, end: fn(&Mapping) -> Endpoint| {
             let mapping = mappings.get(at);
-            [mapping.map_or(0, |m| hash(key, m.protocol, end(m)))]
+            mapping.map_or(0, |m| hash(key, m.protocol, end(m)))
         };
         let (private_of, global_of) = (|at| of(at, |m| m.private), |at| of(at, |m| m.global));
         self.by_private

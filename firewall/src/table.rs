@@ -246,7 +246,7 @@ impl Table {
         }
         if first.is_none() {
             let (pieces, key) = (&self.pieces, self.key);
-            let hash_of = |at| [pieces.host_of(at).map_or(0, |host| host_hash(key, host))];
+            let hash_of = |at| pieces.host_of(at).map_or(0, |host| host_hash(key, host));
             self.hosts.insert(host_hash(self.key, host), place, hash_of);
         }
         let first = first.inspect(|first| {
@@ -291,7 +291,7 @@ impl Table {
             .pieces
             .records
             .get(first)
-            .map_or(0, |flow| flow.of_host);
+            .map_or(0, |record| record.of_host);
         let hash = host_hash(self.key, host);
         let was_first = first == index;
         match self
@@ -299,8 +299,8 @@ impl Table {
             .records
             .get_mut(if was_first { behind } else { first })
         {
-            Some(flow) => {
-                flow.of_host = count.saturating_sub(1);
+            Some(record) => {
+                record.of_host = count.saturating_sub(1);
                 if was_first {
                     self.hosts.replace(hash, index, behind);
                 }

@@ -310,6 +310,7 @@ impl<E: Ends> Ways<E> {
                 break;
             };
             for (slot, entry) in entries.iter().enumerate() {
+                // It belongs here if it is not displaced here, or displaced elsewhere.
                 if !entry.has(LIVE) || entry.has(DISPLACED) == (at == home) {
                     continue;
                 }
