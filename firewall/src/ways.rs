@@ -489,7 +489,9 @@ mod tests {
                 }
                 for way in Way::BOTH {
                     let known = model.contains_key(&place).then_some((place, way));
-                    prop_assert_eq!(find(&ways, &flow(place).tuple(way)), known);
+                    let tuple = flow(place).tuple(way);
+                    prop_assert_eq!(find(&ways, &tuple), known);
+                    prop_assert_eq!(find(&ways, &Tuple { protocol: Protocol::TCP, ..tuple }), None);
                 }
             }
             for place in 0..600 {
@@ -510,6 +512,43 @@ mod tests {
                 prop_assert!(table.passed.iter().all(|passed| *passed == 0));
             }
         }
+    }
+
+    /// One end becomes another, or it is told that both do.
+    #[test]
+    fn an_entry_knows_one_translated_end() {
+        let other = (std::net::IpAddr::V4([198, 51, 100, 2].into()), 4500);
+        let translation = |source: bool, destination: bool| {
+            let mut flow = flow(7);
+            let [original, reply] = &mut flow.tuples;
+            let target = Tuple {
+                source: if source { other } else { original.source },
+                destination: if destination {
+                    other
+                } else {
+                    original.destination
+                },
+                ..*original
+            };
+            *reply = target.reversed();
+            let ways = Way::BOTH.map(|way| Entry::<EndsV4>::new(&flow, way, 0).unwrap());
+            ways.map(|entry| {
+                entry
+                    .translation()
+                    .map(|(position, _, port)| (position, port))
+            })
+        };
+        let (source, destination) = (Position::Source, Position::Destination);
+        let answered = |port| Some((destination, port));
+        assert_eq!(
+            translation(true, false),
+            [Some((source, 4500)), answered(5000)]
+        );
+        assert_eq!(
+            translation(false, true),
+            [answered(4500), Some((source, 53))]
+        );
+        assert_eq!(translation(true, true), [None; 2]);
     }
 
     /// A host that sends to its own public name and port: the answer looks like what it answers.

@@ -1,12 +1,17 @@
 //! Interfaces that change, the list of flows, and batches.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod common;
 
 use common::*;
 use firewall::{
-    CloseReason, Config, DropReason, Event, Ingress, Interface, Job, Nat, Phase, Protocol, Rule,
-    RuleAction,
+    CloseReason, Config, DropReason, Event, Firewall, Ingress, Interface, Job, Nat, Phase,
+    Protocol, Rule, RuleAction, Verdict,
 };
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -78,6 +83,67 @@ fn a_call_that_changes_its_address_loses_its_flows() {
     let spoofed = net.out(udp((ALICE, 1024), (SERVER, 53)));
     assert_eq!(dropped(spoofed), Some(DropReason::Spoofed));
     net.map((BOB, 1024), (SERVER, 53));
+}
+
+/// A flow's packets may come and leave by other interfaces of the same sides, and by none of the
+/// other side; it outlives the interfaces that it has left.
+#[test]
+fn a_flow_moves_within_its_sides() {
+    let query = [ping(ALICE, SERVER, 7), pong(SERVER, ALICE, 7)];
+    let (alice, server) = ((ALICE, 1024), (SERVER, 53));
+    let datagram = [udp(alice, server), udp(server, alice)];
+    for [there, back] in [query, datagram] {
+        let mut net = net(Config::default());
+        let (lan, wan, now) = (net.lan, net.wan, net.now);
+        let firewall = &mut net.firewall;
+        let other_lan = firewall.add_interface(Interface::private());
+        let other_wan = firewall.add_interface(Interface::public());
+        let pass = |firewall: &mut Firewall, packet: &[u8], interface, to| {
+            let (mut packet, range) = (packet.to_vec(), 0..packet.len());
+            let ingress = Ingress {
+                interface,
+                ipsec: false,
+            };
+            let verdict = firewall.process(now, ingress, &mut packet, range, &|_| Some(to));
+            match verdict {
+                Verdict::Forward { egress, .. } => Ok(egress),
+                Verdict::Drop(reason) => Err(reason),
+                other => panic!("{other:?}"),
+            }
+        };
+        let known = |firewall: &Firewall| {
+            let flow = firewall.flows().next().unwrap().info;
+            (flow.ingress, flow.egress.unwrap())
+        };
+        assert_eq!(pass(firewall, &there, lan, wan), Ok(wan));
+        assert_eq!(pass(firewall, &back, wan, lan), Ok(lan));
+
+        assert_eq!(pass(firewall, &there, lan, other_wan), Ok(other_wan));
+        // Packets of the short way do not tell.
+        let told = if there[9] == Protocol::UDP.0 {
+            wan
+        } else {
+            other_wan
+        };
+        assert_eq!(known(firewall), (lan, told));
+        assert_eq!(pass(firewall, &back, other_wan, lan), Ok(lan));
+        assert_eq!(known(firewall), (lan, other_wan));
+        assert_eq!(pass(firewall, &there, other_lan, other_wan), Ok(other_wan));
+        assert_eq!(known(firewall), (other_lan, other_wan));
+        assert_eq!(pass(firewall, &back, other_wan, other_lan), Ok(other_lan));
+
+        let no_route = Err(DropReason::NoRoute);
+        assert_eq!(pass(firewall, &there, other_lan, lan), no_route);
+        assert_eq!(pass(firewall, &back, other_wan, wan), no_route);
+        let spoofed = Err(DropReason::Spoofed);
+        assert_eq!(pass(firewall, &there, other_wan, other_wan), spoofed);
+
+        for left in [lan, wan] {
+            firewall.remove_interface(now, left);
+        }
+        assert_eq!(pass(firewall, &there, other_lan, other_wan), Ok(other_wan));
+        assert_eq!(pass(firewall, &back, other_wan, other_lan), Ok(other_lan));
+    }
 }
 
 #[test]
