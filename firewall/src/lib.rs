@@ -3,6 +3,7 @@
 
 mod arena;
 mod batch;
+mod buckets;
 mod checksum;
 mod clock;
 mod config;

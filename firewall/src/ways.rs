@@ -3,9 +3,8 @@
 //! What a packet of a known flow needs lies where the hash of its tuple says, each of a flow's two
 //! ways by itself: one miss finds it and is all there is to wait for. A bucket is two cache lines
 //! side by side.
-//!
-//! When the table grows, the ways go to the larger one bucket by bucket, a few for each insertion.
 
+use crate::buckets::{self, Buckets};
 use crate::clock::Instant8;
 use crate::flow::{Ends, Flow, Position, Tuple, Way};
 use crate::hash::Key;
@@ -15,10 +14,6 @@ use crate::wire::Protocol;
 
 /// In a bucket.
 const ENTRIES: usize = 4;
-/// Of the first table.
-const BUCKETS: usize = 8;
-/// Buckets that go to the larger table for each insertion.
-const STEPS: usize = 4;
 
 /// Of an entry's word: the ports of its ends, its protocol, marks, and the port that translation
 /// puts in the place of one.
@@ -189,56 +184,23 @@ impl<E: Ends> Entry<E> {
 struct Bucket<E: Ends>([Entry<E>; ENTRIES]);
 
 #[derive(Debug)]
-struct Table<E: Ends> {
-    /// As many as there were entries for so far.
-    buckets: Vec<Bucket<E>>,
-    /// How many entries wanted to be in each bucket, found it full and went on.
-    passed: Vec<u32>,
-    /// How many buckets there will be.
-    size: usize,
-    len: usize,
-}
-
-#[derive(Debug)]
 pub(crate) struct Ways<E: Ends> {
-    table: Table<E>,
-    /// The smaller one of before, and the first bucket whose entries are still there.
-    old: Option<(Table<E>, usize)>,
+    buckets: Buckets<Bucket<E>>,
     key: Key,
 }
 
 impl<E: Ends> Ways<E> {
     pub(crate) fn new(key: Key) -> Self {
         Self {
-            table: Table::new(BUCKETS),
-            old: None,
+            buckets: Buckets::default(),
             key,
-        }
-    }
-
-    fn table(&self, hash: u64) -> &Table<E> {
-        match &self.old {
-            Some((old, next)) if old.home(hash) >= *next => old,
-            _ => &self.table,
-        }
-    }
-
-    #[inline(always)]
-    fn table_mut(&mut self, hash: u64) -> &mut Table<E> {
-        match &mut self.old {
-            Some((old, next)) if old.home(hash) >= *next => old,
-            _ => &mut self.table,
         }
     }
 
     /// The way that packets with these ends go.
     pub(crate) fn find(&self, hash: u64, ends: E, protocol: Protocol) -> Option<&Entry<E>> {
-        let table = self.table(hash);
-        let (addresses, wanted) = (ends.addresses(), wanted(ends.ports(), protocol));
-        let spot = table.find(hash, |entry| {
-            (entry.addresses == addresses) & ((entry.word ^ wanted) & SAME == 0)
-        })?;
-        table.entry(spot)
+        let (Bucket(entries), slot) = self.buckets.find(hash, of_ends(ends, protocol))?;
+        entries.get(slot)
     }
 
     #[inline(always)]
@@ -248,33 +210,27 @@ impl<E: Ends> Ways<E> {
         ends: E,
         protocol: Protocol,
     ) -> Option<&mut Entry<E>> {
-        let table = self.table_mut(hash);
-        let (addresses, wanted) = (ends.addresses(), wanted(ends.ports(), protocol));
-        let spot = table.find(hash, |entry| {
-            (entry.addresses == addresses) & ((entry.word ^ wanted) & SAME == 0)
-        })?;
-        table.entry_mut(spot)
+        let (Bucket(entries), slot) = self.buckets.find_mut(hash, of_ends(ends, protocol))?;
+        entries.get_mut(slot)
     }
 
     /// A way of the flow in this place.
     pub(crate) fn get(&self, hash: u64, place: u32, way: Way) -> Option<&Entry<E>> {
-        let table = self.table(hash);
-        table.entry(table.of_flow(hash, place, way)?)
+        let (Bucket(entries), slot) = self.buckets.find(hash, of_flow(place, way))?;
+        entries.get(slot)
     }
 
     /// Takes over what of a flow may change.
     pub(crate) fn update(&mut self, hash: u64, place: u32, way: Way, flow: &Flow) {
-        let table = self.table_mut(hash);
-        let spot = table.of_flow(hash, place, way);
-        if let Some(entry) = spot.and_then(|spot| table.entry_mut(spot)) {
+        let found = self.buckets.find_mut(hash, of_flow(place, way));
+        if let Some(entry) = found.and_then(|(bucket, slot)| bucket.0.get_mut(slot)) {
             entry.update(flow);
         }
     }
 
     /// Has a bucket on its way from memory, for a `find` soon.
     pub(crate) fn touch(&self, hash: u64) -> u32 {
-        let table = self.table(hash);
-        let bucket = table.buckets.get(table.home(hash));
+        let bucket = self.buckets.home(hash);
         bucket.map_or(0, |Bucket([first, _, third, _])| first.place ^ third.place)
     }
 
@@ -282,160 +238,32 @@ impl<E: Ends> Ways<E> {
     /// family.
     pub(crate) fn insert(&mut self, flow: &Flow, place: u32) -> Option<[u64; 2]> {
         let [original, reply] = Way::BOTH.map(|way| Entry::new(flow, way, place));
-        Some([self.insert_one(original?), self.insert_one(reply?)])
-    }
-
-    fn insert_one(&mut self, entry: Entry<E>) -> u64 {
-        let hash = entry.hash(self.key);
-        // More would be passed by too often.
-        if self.old.is_none() && self.table.len * 20 >= self.table.size * ENTRIES * 17 {
-            let grown = Table::new(self.table.size + self.table.size / 2);
-            self.old = Some((std::mem::replace(&mut self.table, grown), 0));
-        }
-        self.table_mut(hash).insert(hash, entry);
-        for _ in 0..STEPS {
-            self.migrate();
-        }
-        hash
-    }
-
-    /// Moves what belongs to one bucket of the old table.
-    fn migrate(&mut self) {
-        let Some((old, next)) = &mut self.old else {
-            return;
-        };
-        let home = *next;
-        for at in old.walk(home) {
-            let Some(Bucket(entries)) = old.buckets.get(at).copied() else {
-                break;
-            };
-            for (slot, entry) in entries.iter().enumerate() {
-                // It belongs here if it is not displaced here, or displaced elsewhere.
-                if !entry.has(LIVE) || entry.has(DISPLACED) == (at == home) {
-                    continue;
-                }
-                let hash = entry.hash(self.key);
-                if at == home || old.home(hash) == home {
-                    old.vacate(hash, Spot { at, slot });
-                    self.table.insert(hash, *entry);
-                }
-            }
-            // What passed by is of this bucket: what belongs to those before has moved.
-            if !old.is_passed(home) || !old.is_passed(at) {
-                break;
-            }
-        }
-        *next += 1;
-        if *next == old.size {
-            self.old = None;
-        }
+        let entries: [Entry<E>; 2] = [original?, reply?];
+        let key = self.key;
+        Some(entries.map(|entry| {
+            let hash = entry.hash(key);
+            self.buckets.insert(hash, entry, |entry| entry.hash(key));
+            hash
+        }))
     }
 
     pub(crate) fn remove(&mut self, hash: u64, place: u32, way: Way) {
-        let table = self.table_mut(hash);
-        if let Some(spot) = table.of_flow(hash, place, way) {
-            table.vacate(hash, spot);
-        }
+        self.buckets.remove(hash, of_flow(place, way));
     }
 }
 
-/// Where an entry is.
-#[derive(Debug, Clone, Copy)]
-struct Spot {
-    at: usize,
-    slot: usize,
+/// Finds the entry of packets with these ends.
+fn of_ends<E: Ends>(ends: E, protocol: Protocol) -> impl Fn(&Bucket<E>) -> Option<usize> {
+    let (addresses, wanted) = (ends.addresses(), wanted(ends.ports(), protocol));
+    move |bucket| {
+        bucket.first(|entry| (entry.addresses == addresses) & ((entry.word ^ wanted) & SAME == 0))
+    }
 }
 
-impl<E: Ends> Table<E> {
-    fn new(size: usize) -> Self {
-        Self {
-            buckets: Vec::with_capacity(size),
-            passed: Vec::with_capacity(size),
-            size,
-            len: 0,
-        }
-    }
-
-    /// The bucket that a hash belongs to: its high bits, so that those that follow each other in
-    /// one table do so in the next.
-    fn home(&self, hash: u64) -> usize {
-        let scaled = ((hash >> 32) * self.size as u64) >> 32;
-        usize::try_from(scaled).unwrap_or(0)
-    }
-
-    /// The buckets that entries of one may be in, most likely first.
-    fn walk(&self, home: usize) -> impl Iterator<Item = usize> + use<E> {
-        (home..self.size).chain(0..home)
-    }
-
-    fn entry(&self, spot: Spot) -> Option<&Entry<E>> {
-        self.buckets.get(spot.at)?.0.get(spot.slot)
-    }
-
-    fn entry_mut(&mut self, spot: Spot) -> Option<&mut Entry<E>> {
-        self.buckets.get_mut(spot.at)?.0.get_mut(spot.slot)
-    }
-
-    fn is_passed(&self, at: usize) -> bool {
-        self.passed.get(at).is_some_and(|passed| *passed > 0)
-    }
-
-    #[inline(always)]
-    fn find(&self, hash: u64, is: impl Fn(&Entry<E>) -> bool) -> Option<Spot> {
-        let mut at = self.home(hash);
-        for _ in 0..self.size {
-            if let Some(slot) = self.buckets.get(at)?.first(&is) {
-                return Some(Spot { at, slot });
-            }
-            if !self.is_passed(at) {
-                return None;
-            }
-            at = if at + 1 < self.size { at + 1 } else { 0 };
-        }
-        None
-    }
-
-    fn of_flow(&self, hash: u64, place: u32, way: Way) -> Option<Spot> {
-        self.find(hash, |entry| {
-            entry.has(LIVE) & (entry.place == place) & (entry.way() == way)
-        })
-    }
-
-    fn insert(&mut self, hash: u64, mut entry: Entry<E>) {
-        entry.word &= !DISPLACED;
-        for at in self.walk(self.home(hash)) {
-            if at >= self.buckets.len() {
-                let vacant = Bucket([Entry::VACANT; ENTRIES]);
-                self.buckets.resize(at + 1, vacant);
-                self.passed.resize(at + 1, 0);
-            }
-            let Some(bucket) = self.buckets.get_mut(at) else {
-                return;
-            };
-            let vacant = bucket.first(|entry| !entry.has(LIVE));
-            if let Some(space) = vacant.and_then(|slot| bucket.0.get_mut(slot)) {
-                *space = entry;
-                self.len += 1;
-                return;
-            }
-            if let Some(passed) = self.passed.get_mut(at) {
-                *passed += 1;
-            }
-            entry.word |= DISPLACED;
-        }
-    }
-
-    /// Takes out an entry.
-    fn vacate(&mut self, hash: u64, spot: Spot) {
-        if let Some(entry) = self.entry_mut(spot) {
-            *entry = Entry::VACANT;
-            self.len -= 1;
-        }
-        for at in self.walk(self.home(hash)).take_while(|at| *at != spot.at) {
-            if let Some(passed) = self.passed.get_mut(at) {
-                *passed -= 1;
-            }
-        }
+/// Finds a way of the flow in this place.
+fn of_flow<E: Ends>(place: u32, way: Way) -> impl Fn(&Bucket<E>) -> Option<usize> {
+    move |bucket| {
+        bucket.first(|entry| entry.has(LIVE) & (entry.place == place) & (entry.way() == way))
     }
 }
 
@@ -448,6 +276,41 @@ impl<E: Ends> Bucket<E> {
             .map(|(n, entry)| u32::from(is(entry)) << n);
         let found = bits.fold(0, |all, bit| all | bit);
         (found != 0).then(|| usize::try_from(found.trailing_zeros()).unwrap_or(0))
+    }
+}
+
+impl<E: Ends> buckets::Bucket for Bucket<E> {
+    type Entry = Entry<E>;
+    const VACANT: Self = Self([Entry::VACANT; ENTRIES]);
+    const SLOTS: usize = ENTRIES;
+    const LOAD: usize = 34;
+    // What is vacant is a good part of what a flow weighs.
+    const GROWTH: usize = 2;
+    const STEPS: usize = 4;
+
+    fn entry(&self, slot: usize, displaced: bool) -> Option<Entry<E>> {
+        let entry = self.0.get(slot)?;
+        (entry.has(LIVE) && entry.has(DISPLACED) == displaced).then_some(*entry)
+    }
+
+    fn vacancy(&self) -> Option<usize> {
+        self.first(|entry| !entry.has(LIVE))
+    }
+
+    fn put(&mut self, slot: usize, _: u64, mut entry: Entry<E>, displaced: bool) {
+        entry.word &= !DISPLACED;
+        if displaced {
+            entry.word |= DISPLACED;
+        }
+        if let Some(space) = self.0.get_mut(slot) {
+            *space = entry;
+        }
+    }
+
+    fn vacate(&mut self, slot: usize) {
+        if let Some(entry) = self.0.get_mut(slot) {
+            *entry = Entry::VACANT;
+        }
     }
 }
 
@@ -506,11 +369,7 @@ mod tests {
                     ways.remove(hash, place, way);
                 }
             }
-            let tables = ways.old.iter().map(|(old, _)| old).chain([&ways.table]);
-            for table in tables {
-                prop_assert_eq!(table.len, 0);
-                prop_assert!(table.passed.iter().all(|passed| *passed == 0));
-            }
+            prop_assert!(ways.buckets.is_empty());
         }
     }
 
@@ -579,6 +438,6 @@ mod tests {
                 assert_eq!(find(&ways, &flow(place).tuple(way)), Some((place, way)));
             }
         }
-        assert!(ways.table.size * size_of::<Bucket<EndsV4>>() <= 57 * 1_000_000);
+        assert!(ways.buckets.bytes() <= 57 * 1_000_000);
     }
 }
