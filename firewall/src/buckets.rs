@@ -5,6 +5,7 @@
 
 /// Of the first table.
 const BUCKETS: usize = 8;
+
 /// Some entries side by side, each in a slot.
 pub(crate) trait Bucket: Copy {
     type Entry: Copy;
