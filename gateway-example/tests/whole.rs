@@ -136,6 +136,58 @@ fn a_warrior_that_moves_to_another_port_goes_on() {
     office.ping(ann);
 }
 
+/// A packet that was lost, kept by somebody, and sent on from elsewhere after a new pair of SAs is
+/// in use.
+#[test]
+fn a_packet_of_an_older_sa_moves_nobody() {
+    let mut office = Office::new(Link::PERFECT, 28);
+    let nat = office.nat();
+    let ann = office.warrior([192, 168, 77, 2], Some(nat), ("ann", "secret"), |_| {});
+    let address = office.connected(ann);
+    office.ping(ann);
+    let up = |office: &mut Office| {
+        let now = office.world.now;
+        let packet = udp(address, OFFICE, b"up");
+        office.world.host(ann).send(now, &packet);
+        office.world.run_for(Duration::from_millis(100));
+        std::mem::take(&mut office.world.host(office.gateway).inner).len()
+    };
+    let pairs = |office: &mut Office| {
+        let sas: Sas = office.ask(&Request::Sas).unwrap();
+        sas.esp.len()
+    };
+    office.world.link.loss = 1.0;
+    assert_eq!(up(&mut office), 0);
+    office.world.link.loss = 0.0;
+    let (_, mut kept) = office.world.log().last().unwrap().clone();
+    let now = office.world.now;
+    office.world.host(ann).client().rekey(now);
+    while pairs(&mut office) == 1 {
+        office.world.run_for(Duration::from_millis(1));
+    }
+    assert_eq!(up(&mut office), 1);
+    // What the client says of the older pair's end is lost.
+    office.world.link.loss = 1.0;
+    office.world.run_for(Duration::from_secs(20));
+    office.world.link.loss = 0.0;
+    assert_eq!(pairs(&mut office), 2);
+
+    kept.source.set_ip([192, 0, 2, 66].into());
+    office.world.inject(kept);
+    office.world.run_for(Duration::from_secs(1));
+    let arrived = std::mem::take(&mut office.world.host(office.gateway).inner);
+    assert_eq!(
+        arrived.len(),
+        1,
+        "it is as good as any packet that comes late"
+    );
+    let down = udp(OFFICE, address, b"down");
+    let now = office.world.now;
+    office.world.host(office.gateway).send(now, &down);
+    office.world.run_for(Duration::from_secs(1));
+    assert_eq!(std::mem::take(&mut office.world.host(ann).inner), [down]);
+}
+
 #[test]
 fn a_warrior_that_vanishes_is_forgotten() {
     let mut office = Office::new(Link::PERFECT, 8);

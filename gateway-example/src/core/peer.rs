@@ -31,6 +31,8 @@ pub(super) struct Peer {
     pub(super) isakmp: Vec<isakmp::SaId>,
     /// ESP SA pairs by serial number, the newest last.
     pub(super) children: Vec<u64>,
+    /// The newest of them that it has sent on, by which alone it shows where it is.
+    pub(super) heard: u64,
     /// L2TP over this peer: one path for each UDP port pair inside ESP.
     pub(super) l2tp: Vec<L2tpPath>,
     /// When to give up on a peer that has deleted its last ESP SA: Windows deletes and remakes.

@@ -84,7 +84,7 @@ impl Stack {
         let child = self.children.get(&opened.owner)?;
         let (id, peer, encapsulated) = (child.id, child.peer, child.encapsulated);
         if opened.newest {
-            self.note_path(now, id, peer, encapsulated, path);
+            self.note_path(now, (opened.owner, id), peer, encapsulated, path);
         }
         if opened.next_header != PROTOCOL_UDP {
             self.count("not_udp");

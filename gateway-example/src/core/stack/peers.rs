@@ -168,6 +168,7 @@ impl Stack {
                     children: Vec::new(),
                     l2tp: Vec::new(),
                     grace: None,
+                    heard: 0,
                     strays: 0,
                 },
             );
@@ -462,6 +463,7 @@ impl Stack {
         let party = gone.party.or(entry.party);
         entry.isakmp.extend(gone.isakmp);
         entry.children.extend(gone.children);
+        entry.heard = entry.heard.max(gone.heard);
         self.set_path(known, gone.path);
         self.set_party(known, party);
         self.event(Event::PeerKnown {
@@ -471,11 +473,12 @@ impl Stack {
         });
     }
 
-    /// Follows a peer that authenticated ESP shows at another address or port (RFC 3947 5).
+    /// Follows a peer that authenticated ESP shows at another address or port (RFC 3947 5): by the
+    /// newest pair that it uses, since of an older one anybody may have kept a packet that was lost.
     pub(super) fn note_path(
         &mut self,
         now: Instant,
-        child: isakmp::ChildId,
+        (serial, child): (u64, isakmp::ChildId),
         peer: PeerId,
         encapsulated: bool,
         path: Path,
@@ -483,7 +486,9 @@ impl Stack {
         let Some(entry) = self.peers.get_mut(&peer) else {
             return;
         };
-        let path = if encapsulated { path } else { entry.path };
+        let shows = encapsulated && serial >= entry.heard;
+        entry.heard = entry.heard.max(serial);
+        let path = if shows { path } else { entry.path };
         if self.isakmp.note_traffic(now, child, path) {
             self.move_peer(peer, path);
         }
