@@ -249,7 +249,8 @@ impl Endpoint {
     /// if it is behind a NAT. The address of a peer that is not does not change, and another one is
     /// an attacker's (RFC 3947 section 7). True if packets for the peer go to `path` from now on.
     ///
-    /// Call it for packets only that are newer than all before (highest sequence number).
+    /// Call it for packets only that are newer than all before: with the highest sequence number so
+    /// far, and with another path only on the newest pair that the peer uses.
     pub fn note_traffic(&mut self, now: Instant, child: ChildId, path: Path) -> bool {
         let Some(entry) = self.children.get_mut(&child) else {
             return false;
