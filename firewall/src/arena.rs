@@ -52,11 +52,12 @@ impl<T: Copy + Default> Arena<T> {
         index
     }
 
-    /// Takes out what is in a place, which must be in use.
-    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
-        let value = std::mem::take(self.get_mut(index)?);
-        self.free.push(index);
-        Some(value)
+    /// Empties a place, which must be in use.
+    pub(crate) fn remove(&mut self, index: u32) {
+        if let Some(place) = self.get_mut(index) {
+            *place = T::default();
+            self.free.push(index);
+        }
     }
 
     /// All places, the unused ones as [`Default`] has them.

@@ -133,14 +133,12 @@ impl<B: Bucket> Buckets<B> {
         }
     }
 
-    /// Takes out what `slot` finds; false if that is nothing.
-    pub(crate) fn remove(&mut self, hash: u64, slot: impl Fn(&B) -> Option<usize>) -> bool {
+    /// Takes out what `slot` finds, if anything.
+    pub(crate) fn remove(&mut self, hash: u64, slot: impl Fn(&B) -> Option<usize>) {
         let table = self.table_mut(hash);
-        let found = table.find(hash, slot);
-        if let Some((at, slot)) = found {
+        if let Some((at, slot)) = table.find(hash, slot) {
             table.vacate(hash, at, slot);
         }
-        found.is_some()
     }
 }
 

@@ -233,10 +233,8 @@ impl Table {
         let host = flow.host();
         let first = self.first_of_host(host);
         let place = self.pieces.records.insert(flow);
-        let hashes = match self.pieces.v4.insert(flow, place) {
-            Some(hashes) => Some(hashes),
-            None => self.pieces.v6.insert(flow, place),
-        };
+        let hashes = self.pieces.v4.insert(flow, place);
+        let hashes = hashes.or_else(|| self.pieces.v6.insert(flow, place));
         let Some(hashes) = hashes else {
             self.pieces.records.remove(place);
             return None;
